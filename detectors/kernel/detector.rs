@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::calendar::Calendars;
 use super::event::{Event, words};
 use super::inventory::Declared;
-use super::profile::Profile;
 use super::time::Timestamp;
-use super::window::Closed;
+
+/// Stub.
+pub struct Profile;
+/// Stub.
+pub struct Closed;
 
 /// One kind of behaviour we watch for.
 ///
