@@ -1,1 +1,4 @@
-//! nhiwatch.
+//! nhiwatch's shell: it moves bytes. What is decided, `nhiwatch-detectors` decides.
+
+pub mod config;
+pub mod failure;

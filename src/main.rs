@@ -1,1 +1,3 @@
-fn main(){}
+//! The binary.
+
+fn main() {}
