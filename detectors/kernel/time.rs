@@ -98,6 +98,10 @@ impl Timestamp {
     /// The hour of the week on the wall clock of `zone` at this instant.
     #[must_use]
     pub fn hour_of_week(self, zone: Tz) -> HourOfWeek {
+        if zone == Tz::UTC {
+            // The epoch was a Thursday, 72 hours into its week.
+            return HourOfWeek((self.hour() + 72).rem_euclid(168) as u8);
+        }
         let local = zone.from_utc_datetime(&self.utc().naive_utc());
         let day = local.weekday().num_days_from_monday() as u8;
         HourOfWeek(day * 24 + local.hour() as u8)
@@ -106,13 +110,17 @@ impl Timestamp {
     /// The wall clock of `zone` at this instant, as `Tue 03:12`.
     #[must_use]
     pub fn wall_clock(self, zone: Tz) -> String {
-        zone.from_utc_datetime(&self.utc().naive_utc()).format("%a %H:%M").to_string()
+        zone.from_utc_datetime(&self.utc().naive_utc())
+            .format("%a %H:%M")
+            .to_string()
     }
 
     /// Seconds by which the wall clock of `zone` is ahead of UTC at this instant.
     #[must_use]
     pub fn utc_offset(self, zone: Tz) -> i32 {
-        zone.offset_from_utc_datetime(&self.utc().naive_utc()).fix().local_minus_utc()
+        zone.offset_from_utc_datetime(&self.utc().naive_utc())
+            .fix()
+            .local_minus_utc()
     }
 }
 
@@ -198,7 +206,11 @@ impl fmt::Display for Span {
                 written += 1;
             }
         }
-        if written == 0 { f.write_str("0s") } else { Ok(()) }
+        if written == 0 {
+            f.write_str("0s")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -235,7 +247,7 @@ impl HourOfWeek {
     /// The hour before, wrapping round the week.
     #[must_use]
     pub const fn before(self) -> Self {
-        Self((self.0 + 167) % 168)
+        Self(if self.0 == 0 { 167 } else { self.0 - 1 })
     }
 
     /// The hour after, wrapping round the week.
@@ -248,7 +260,12 @@ impl HourOfWeek {
 impl fmt::Display for HourOfWeek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-        write!(f, "{} {:02}:00", DAYS[usize::from(self.0) / 24], self.hour())
+        write!(
+            f,
+            "{} {:02}:00",
+            DAYS[usize::from(self.0) / 24],
+            self.hour()
+        )
     }
 }
 
