@@ -325,24 +325,28 @@ impl Engine {
         }
     }
 
-    /// Every identity whose baseline is not mature yet, with when it was first seen and how much is
-    /// known, ordered by name.
+    /// Every identity whose baseline is not mature yet, ordered by name.
     #[must_use]
-    pub fn learning(&self) -> Vec<(String, Timestamp, BaselineState)> {
+    pub fn learning(&self) -> Vec<Young> {
         let Some(front) = self.clock.front() else {
             return Vec::new();
         };
         let young = |memory: &&Memory| {
-            let first = memory.baseline.first_seen;
-            let state = baseline_state(front.since(first));
-            (state != BaselineState::Mature).then(|| (memory.identity.to_string(), first, state))
+            let first_seen = memory.baseline.first_seen;
+            let state = baseline_state(front.since(first_seen));
+            let identity = memory.identity.to_string();
+            (state != BaselineState::Mature).then_some(Young {
+                identity,
+                first_seen,
+                state,
+            })
         };
         self.identities.sorted().iter().filter_map(young).collect()
     }
 
     /// Hands every state record that changed since the last call to `write`, as key and payload
     /// (`None` deletes the key), always in the same order; afterwards nothing is dirty.
-    pub fn flush(&mut self, write: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+    pub fn flush(&mut self, mut write: impl FnMut(&[u8], Option<&[u8]>)) {
         let (mut key, mut payload) = (Vec::new(), Vec::new());
         for identity in self.identities.take_deleted() {
             for part in [Key::Hot(&identity), Key::Rest(&identity)] {
@@ -448,6 +452,17 @@ impl Engine {
         hash.update(&payload);
         hex(&hash.finalize())
     }
+}
+
+/// An identity whose baseline is not mature yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Young {
+    /// Its name.
+    pub identity: String,
+    /// Event time of its first event.
+    pub first_seen: Timestamp,
+    /// How much is known about it.
+    pub state: BaselineState,
 }
 
 /// Notes what a detector said; tells whether it could say something.

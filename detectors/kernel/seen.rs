@@ -94,17 +94,7 @@ impl Seen {
     #[must_use]
     pub fn sorted(&self) -> Vec<(i64, Vec<u64>)> {
         let sorted = |generation: &Generation| {
-            #[expect(
-                clippy::iter_over_hash_type,
-                reason = "sorted before anyone sees the order"
-            )]
-            let mut all = {
-                let mut all = Vec::with_capacity(generation.all.len());
-                for fingerprint in &generation.all {
-                    all.push(*fingerprint);
-                }
-                all
-            };
+            let mut all: Vec<u64> = generation.all.iter().copied().collect();
             all.sort_unstable();
             all
         };

@@ -1,7 +1,5 @@
 //! What every detector must keep, without asking for it.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::calendar::Calendars;
@@ -176,7 +174,7 @@ fn state_stays_bounded_under_hostile_events() {
         if n % 20_000 == 19_999 {
             let mut bytes = 0;
             let mut whole = self::engine(Mode::Alert);
-            engine.flush(&mut |key, payload| {
+            engine.flush(&mut |key: &[u8], payload: Option<&[u8]>| {
                 if key.first() == Some(&b'b') || key.first() == Some(&b'h') {
                     bytes += payload.map_or(0, <[u8]>::len);
                 }

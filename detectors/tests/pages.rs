@@ -1,7 +1,5 @@
 //! Every detector's page is a test: its headings, its options and its scenarios.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 mod scenario;
 
 use std::path::Path;
