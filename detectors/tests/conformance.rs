@@ -1,5 +1,7 @@
 //! What every detector must keep, without asking for it.
 
+#![expect(clippy::unwrap_used, reason = "the settings are our own")]
+
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::calendar::Calendars;
