@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod failure;
+pub mod replay;
 pub mod wire;
