@@ -1,5 +1,8 @@
 //! nhiwatch's shell: it moves bytes. What is decided, `nhiwatch-detectors` decides.
 
+pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod files;
+pub mod sources;
 pub mod wire;
