@@ -1,6 +1,7 @@
 //! CloudTrail through the built-in mapping: samples with their expected events, and real events.
 
-use std::collections::BTreeSet;
+#![expect(clippy::expect_used, reason = "a test stops where it is surprised")]
+
 use std::path::{Path, PathBuf};
 
 use nhiwatch::files::Records;
@@ -82,7 +83,7 @@ fn every_real_event_maps_with_its_identity_action_time_and_id() {
     let sources = Sources::load(None).expect("refused");
     let readers = ["aws-cloudtrail", "auto"].map(|name| sources.reader(name).expect("absent"));
     let file = Path::new(&folder).join("stratus_detonations/events.jsonl.gz");
-    let (mut count, mut identities) = (0, BTreeSet::new());
+    let mut count = 0;
     for record in Records::open(&[file]).expect("not opened") {
         let bytes = record.expect("failed").bytes.expect("refused");
         let line: Value = serde_json::from_slice(&bytes).expect("not JSON");
@@ -117,12 +118,11 @@ fn every_real_event_maps_with_its_identity_action_time_and_id() {
             raw["errorCode"].is_null(),
             "{raw}"
         );
-        identities.insert(by_name.identity);
+        assert!(
+            !by_name.identity.contains(":assumed-role/"),
+            "a session became an identity"
+        );
         count += 1;
     }
     assert_eq!(count, 310);
-    assert!(
-        identities.len() < 40,
-        "sessions became identities: {identities:?}"
-    );
 }
