@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nhiwatch::files::Records;
 use nhiwatch::sources::{MappedEvent, Reader, Sources};
 use nhiwatch::wire::Reject;
+use proptest::prelude::*;
 use serde_json::Value;
 
 fn map(reader: &Reader<'_>, bytes: &[u8]) -> Vec<Result<MappedEvent, Reject>> {
@@ -41,7 +42,7 @@ fn check(input: &str, source: &str, expected: &str) {
 fn every_type_of_identity_maps_to_its_expected_event() {
     check("records.json", "aws-cloudtrail", "records.expected.ndjson");
     check("records.json", "auto", "records.expected.ndjson");
-    check("eventbridge.json", "auto", "eventbridge.expected.ndjson");
+    check("envelopes.json", "auto", "envelopes.expected.ndjson");
 }
 
 #[test]
@@ -62,7 +63,9 @@ fn a_bad_neighbour_in_the_same_record_harms_nobody() {
     let mut document: Value = serde_json::from_str(&text).expect("not JSON");
     let list = document["Records"].as_array_mut().expect("no list");
     list[3]["eventTime"] = "noon".into();
-    list.insert(0, serde_json::json!({"eventVersion": "1.11"}));
+    let mut notification = list[0].clone();
+    notification["eventSource"] = "aws:s3".into();
+    list.insert(0, notification);
     let mapped = map(&reader, document.to_string().as_bytes());
     let refused: Vec<usize> = mapped
         .iter()
@@ -125,4 +128,20 @@ fn every_real_event_maps_with_its_identity_action_time_and_id() {
         count += 1;
     }
     assert_eq!(count, 310);
+}
+
+proptest! {
+    #[test]
+    fn no_damage_to_a_record_makes_mapping_panic(
+        at in any::<proptest::sample::Index>(), byte in any::<u8>(), cut in 0..40_usize,
+    ) {
+        let sources = Sources::load(None).expect("refused");
+        let mut bytes = std::fs::read(sample("records.json")).expect("not read");
+        let end = bytes.len();
+        bytes[at.index(end)] = byte;
+        bytes.truncate(end - cut);
+        for name in ["aws-cloudtrail", "auto", "native"] {
+            map(&sources.reader(name).expect("absent"), &bytes);
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::path::Path;
 pub(super) struct Expr {
     base: Base,
     before: Option<String>,
+    before_last: Option<String>,
     after: Option<String>,
     lower: bool,
     lookup: Option<BTreeMap<String, String>>,
@@ -40,6 +41,11 @@ impl Expr {
         let mut value = self.base.value(record)?;
         if let Some(mark) = &self.before
             && let Some(at) = value.find(mark.as_str())
+        {
+            value = cut(value, 0, at);
+        }
+        if let Some(mark) = &self.before_last
+            && let Some(at) = value.rfind(mark.as_str())
         {
             value = cut(value, 0, at);
         }
@@ -211,6 +217,7 @@ struct Node {
     join: Option<Vec<Expr>>,
     with: Option<String>,
     before: Option<String>,
+    before_last: Option<String>,
     after: Option<String>,
     #[serde(default)]
     lower: bool,
@@ -232,6 +239,7 @@ impl Node {
         Ok(Expr {
             base,
             before: self.before,
+            before_last: self.before_last,
             after: self.after,
             lower: self.lower,
             lookup: self.lookup,
@@ -252,13 +260,13 @@ impl<'de> Deserialize<'de> for Expr {
 
             fn visit_str<E: Error>(self, written: &str) -> Result<Expr, E> {
                 let base = Base::Path(Path::parse(written).map_err(E::custom)?);
-                let (before, after, lookup) = (None, None, None);
                 Ok(Expr {
                     base,
-                    before,
-                    after,
+                    before: None,
+                    before_last: None,
+                    after: None,
                     lower: false,
-                    lookup,
+                    lookup: None,
                     when: Vec::new(),
                 })
             }
@@ -289,6 +297,8 @@ mod tests {
             ("empty", None),
             ("{path: a, before: ':'}", Some("X")),
             ("{path: b, before: ':'}", Some("true")),
+            ("{path: a, before_last: ':'}", Some("X:y")),
+            ("{path: b, before_last: ':'}", Some("true")),
             ("{path: a, after: ':'}", Some("y:z")),
             ("{path: b, after: ':'}", None),
             ("{path: a, after: ':', before: ':y'}", None),

@@ -31,6 +31,9 @@ pub struct MappedEvent {
 pub struct Mapping {
     name: String,
     detect: Vec<Path>,
+    /// What else holds for every record of this format.
+    #[serde(default)]
+    only: Vec<Condition>,
     /// Records for which all of this holds tell of nothing new and are passed over.
     #[serde(default)]
     skip: Vec<Condition>,
@@ -59,10 +62,10 @@ impl Mapping {
         &self.name
     }
 
-    /// Whether `record` has every path that this format always has.
+    /// Whether `record` has every path that this format always has, and meets its conditions.
     #[must_use]
     pub fn recognises(&self, record: &Value) -> bool {
-        self.detect.iter().all(|path| path.find(record).is_some())
+        self.detect.iter().all(|path| path.find(record).is_some()) && holds(&self.only, record)
     }
 
     /// Gives `each` every event in `bytes`, which may hold several documents and envelopes.
@@ -94,7 +97,12 @@ impl Mapping {
             .detect
             .iter()
             .filter(|path| path.find(record).is_none());
-        lacking.map(Path::to_string).collect::<Vec<_>>().join(", ")
+        let lacking = lacking.map(Path::to_string).collect::<Vec<_>>().join(", ");
+        if lacking.is_empty() {
+            "what `only` asks".into()
+        } else {
+            lacking
+        }
     }
 
     fn event(&self, record: &Value) -> Result<MappedEvent, Reject> {
