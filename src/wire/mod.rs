@@ -8,6 +8,7 @@ pub mod input;
 pub mod log;
 pub mod reject;
 pub mod timestamp;
+mod values;
 
 pub use event::RawEvent;
 pub use input::{with_input, with_input_counted};

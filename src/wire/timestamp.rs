@@ -1,6 +1,6 @@
 //! Event time as sources write it.
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime};
 use nhiwatch_detectors::kernel::time::Timestamp;
 
 use super::reject::{Reason, Reject};
@@ -52,21 +52,28 @@ pub fn float(number: f64) -> Result<Timestamp, Reject> {
     in_range(micros.round() as i64, number)
 }
 
-/// The instant a string names that is either RFC 3339 or an epoch number in decimal digits, as some
-/// sources write it.
+/// The instant a raw log's string names: RFC 3339, an epoch number in decimal digits, or a date and
+/// time without zone, which is UTC, as exports of audit stores write it.
 ///
 /// # Errors
 /// As [`text`], [`integer`] and [`float`].
 pub fn lenient(written: &str) -> Result<Timestamp, Reject> {
     let digits = |c: char| c.is_ascii_digit() || c == '.';
     if written.is_empty() || !written.chars().all(digits) {
-        return text(written);
+        return text(written).or_else(|reject| without_zone(written).unwrap_or(Err(reject)));
     }
     match (written.parse::<i64>(), written.parse::<f64>()) {
         (Ok(number), _) => integer(number),
         (_, Ok(number)) => float(number),
         _ => text(written),
     }
+}
+
+fn without_zone(written: &str) -> Option<Result<Timestamp, Reject>> {
+    let at = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(written.trim(), format).ok())?;
+    Some(in_range(at.and_utc().timestamp_micros(), written))
 }
 
 fn unit(number: f64) -> i64 {
@@ -136,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn a_raw_log_without_a_zone_is_read_as_utc_but_an_event_is_refused() {
+        let expected = text("2026-11-22T02:13:07.5Z");
+        assert_eq!(lenient("2026-11-22 02:13:07.500000000"), expected);
+        assert_eq!(lenient("2026-11-22T02:13:07.5"), expected);
+        assert_eq!(
+            text("2026-11-22T02:13:07.5").map_err(|e| e.reason),
+            Err(Reason::Timestamp)
+        );
+    }
+
+    #[test]
     fn what_is_no_time_is_refused() {
         for number in [0, -1, 20_000_000_000, i64::MAX, i64::MIN] {
             assert_eq!(
@@ -154,7 +172,7 @@ mod tests {
         for written in [
             "",
             "yesterday",
-            "2026-11-22T02:13:07",
+            "2026-11-22",
             "2026-13-01T00:00:00Z",
             "1969-01-01T00:00:00Z",
         ] {
