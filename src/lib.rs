@@ -1,4 +1,6 @@
 //! nhiwatch's shell: it moves bytes. What is decided, `nhiwatch-detectors` decides.
 
+pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod simulate;
