@@ -1,4 +1,5 @@
 //! nhiwatch's shell: it moves bytes. What is decided, `nhiwatch-detectors` decides.
 
+pub mod calendars;
 pub mod config;
 pub mod failure;

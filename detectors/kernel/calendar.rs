@@ -12,7 +12,11 @@ impl Calendars {
     /// The calendars of `list`; of two for one venue the later one counts.
     #[must_use]
     pub fn new(list: Vec<Calendar>) -> Self {
-        Self(list.into_iter().map(|calendar| (calendar.mic.clone(), calendar)).collect())
+        Self(
+            list.into_iter()
+                .map(|calendar| (calendar.mic.clone(), calendar))
+                .collect(),
+        )
     }
 
     /// The calendar of venue `mic`, if there is one.
@@ -91,7 +95,14 @@ impl Calendar {
             }
             fits
         });
-        Self { mic: mic.into(), version: version.into(), hash: hash.into(), sessions, from, until }
+        Self {
+            mic: mic.into(),
+            version: version.into(),
+            hash: hash.into(),
+            sessions,
+            from,
+            until,
+        }
     }
 
     /// What the venue does at `at`.
@@ -101,10 +112,16 @@ impl Calendar {
             return Phase::Unknown;
         }
         let after = self.sessions.partition_point(|session| session.open <= at);
-        let last = after.checked_sub(1).and_then(|index| self.sessions.get(index)).copied();
+        let last = after
+            .checked_sub(1)
+            .and_then(|index| self.sessions.get(index))
+            .copied();
         match last {
             Some(session) if at < session.close => Phase::Open(session),
-            last => Phase::Closed { last, next: self.sessions.get(after).copied() },
+            last => Phase::Closed {
+                last,
+                next: self.sessions.get(after).copied(),
+            },
         }
     }
 
@@ -125,14 +142,29 @@ mod tests {
 
     #[test]
     fn a_session_holds_its_open_and_not_its_close() {
-        let session = Session { open: at(100), close: at(200) };
-        let later = Session { open: at(300), close: at(400) };
+        let session = Session {
+            open: at(100),
+            close: at(200),
+        };
+        let later = Session {
+            open: at(300),
+            close: at(400),
+        };
         let venue = Calendar::new("XTST", "1", "", vec![later, session], at(0), at(1000));
         assert_eq!(venue.phase(at(100)), Phase::Open(session));
         assert_eq!(venue.phase(at(199)), Phase::Open(session));
-        let closed = Phase::Closed { last: Some(session), next: Some(later) };
+        let closed = Phase::Closed {
+            last: Some(session),
+            next: Some(later),
+        };
         assert_eq!(venue.phase(at(200)), closed);
-        assert_eq!(venue.phase(at(99)), Phase::Closed { last: None, next: Some(session) });
+        assert_eq!(
+            venue.phase(at(99)),
+            Phase::Closed {
+                last: None,
+                next: Some(session)
+            }
+        );
         assert_eq!(venue.phase(at(1000)), Phase::Unknown);
     }
 }

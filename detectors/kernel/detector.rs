@@ -89,7 +89,11 @@ impl PValue {
     /// `p`, brought into (0, 1]; what is not a number counts as 1.
     #[must_use]
     pub fn new(p: f64) -> Self {
-        if p.is_nan() { Self(1.0) } else { Self(p.clamp(Self::FLOOR, 1.0)) }
+        if p.is_nan() {
+            Self(1.0)
+        } else {
+            Self(p.clamp(Self::FLOOR, 1.0))
+        }
     }
 
     /// The p-value whose natural logarithm is `ln_p`.
@@ -284,7 +288,10 @@ pub struct Slot<C: Default> {
 
 impl<C: Default> Default for Slot<C> {
     fn default() -> Self {
-        Self { mode: Mode::Alert, config: C::default() }
+        Self {
+            mode: Mode::Alert,
+            config: C::default(),
+        }
     }
 }
 
@@ -302,7 +309,10 @@ mod mode_word {
         let word = String::deserialize(from)?;
         let words: Vec<&str> = Mode::ALL.iter().map(|mode| mode.word()).collect();
         Mode::from_word(&word).ok_or_else(|| {
-            de::Error::custom(format!("unknown mode `{word}`, expected one of {}", words.join(", ")))
+            de::Error::custom(format!(
+                "unknown mode `{word}`, expected one of {}",
+                words.join(", ")
+            ))
         })
     }
 }

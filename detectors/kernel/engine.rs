@@ -20,7 +20,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { identities: 1_000_000, duplicates: 1_000_000 }
+        Self {
+            identities: 1_000_000,
+            duplicates: 1_000_000,
+        }
     }
 }
 
@@ -30,7 +33,12 @@ pub struct Decision;
 impl Decision {
     /// The decision that `configs`, `limits`, `calendars` and the mapping files' `sources` digest make.
     #[must_use]
-    pub fn new(_configs: &Configs, _limits: &Limits, _calendars: &Calendars, _sources: &str) -> Self {
+    pub fn new(
+        _configs: &Configs,
+        _limits: &Limits,
+        _calendars: &Calendars,
+        _sources: &str,
+    ) -> Self {
         Self
     }
 

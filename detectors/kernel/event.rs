@@ -90,7 +90,10 @@ impl Count {
     /// `n` as a count, or nothing where `n` is 0 or above [`Count::MAX`].
     #[must_use]
     pub fn new(n: u64) -> Option<Self> {
-        u32::try_from(n).ok().filter(|n| (1..=Self::MAX).contains(n)).map(Self)
+        u32::try_from(n)
+            .ok()
+            .filter(|n| (1..=Self::MAX).contains(n))
+            .map(Self)
     }
 
     /// The number.

@@ -21,7 +21,9 @@ impl Declared {
     /// The zone whose wall clock the identity follows.
     #[must_use]
     pub fn zone(declared: Option<&Self>) -> Tz {
-        declared.and_then(|declared| declared.timezone).unwrap_or(Tz::UTC)
+        declared
+            .and_then(|declared| declared.timezone)
+            .unwrap_or(Tz::UTC)
     }
 }
 

@@ -106,13 +106,17 @@ impl Timestamp {
     /// The wall clock of `zone` at this instant, as `Tue 03:12`.
     #[must_use]
     pub fn wall_clock(self, zone: Tz) -> String {
-        zone.from_utc_datetime(&self.utc().naive_utc()).format("%a %H:%M").to_string()
+        zone.from_utc_datetime(&self.utc().naive_utc())
+            .format("%a %H:%M")
+            .to_string()
     }
 
     /// Seconds by which the wall clock of `zone` is ahead of UTC at this instant.
     #[must_use]
     pub fn utc_offset(self, zone: Tz) -> i32 {
-        zone.offset_from_utc_datetime(&self.utc().naive_utc()).fix().local_minus_utc()
+        zone.offset_from_utc_datetime(&self.utc().naive_utc())
+            .fix()
+            .local_minus_utc()
     }
 }
 
@@ -198,7 +202,11 @@ impl fmt::Display for Span {
                 written += 1;
             }
         }
-        if written == 0 { f.write_str("0s") } else { Ok(()) }
+        if written == 0 {
+            f.write_str("0s")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -248,7 +256,12 @@ impl HourOfWeek {
 impl fmt::Display for HourOfWeek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-        write!(f, "{} {:02}:00", DAYS[usize::from(self.0) / 24], self.hour())
+        write!(
+            f,
+            "{} {:02}:00",
+            DAYS[usize::from(self.0) / 24],
+            self.hour()
+        )
     }
 }
 

@@ -61,7 +61,10 @@ pub struct Roles {
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { intake: true, watch: true }
+        Self {
+            intake: true,
+            watch: true,
+        }
     }
 }
 
@@ -74,7 +77,10 @@ impl<'de> Deserialize<'de> for Roles {
             Watch,
         }
         let roles = Vec::<Role>::deserialize(from)?;
-        Ok(Self { intake: roles.contains(&Role::Intake), watch: roles.contains(&Role::Watch) })
+        Ok(Self {
+            intake: roles.contains(&Role::Intake),
+            watch: roles.contains(&Role::Watch),
+        })
     }
 }
 
@@ -205,13 +211,17 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        }
     }
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit = match unit {
         "ms" => 1,
@@ -223,6 +233,8 @@ fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Er
     };
     match number.parse::<u64>() {
         Ok(number) if unit > 0 => Ok(Duration::from_millis(number.saturating_mul(unit))),
-        _ => Err(serde::de::Error::custom(format!("`{text}` is not a duration such as 200ms or 5m"))),
+        _ => Err(serde::de::Error::custom(format!(
+            "`{text}` is not a duration such as 200ms or 5m"
+        ))),
     }
 }
