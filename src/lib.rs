@@ -1,5 +1,7 @@
 //! nhiwatch's shell: it moves bytes. What is decided, `nhiwatch-detectors` decides.
 
+pub mod calendars;
+pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod replay;

@@ -1,0 +1,136 @@
+//! A calendar file as types.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, Weekday};
+use chrono_tz::Tz;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_saphyr::Spanned;
+
+/// A calendar file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) mic: Spanned<String>,
+    pub(super) version: String,
+    pub(super) timezone: Zone,
+    pub(super) coverage: Coverage,
+    pub(super) days: Vec<Day>,
+    pub(super) hours: Vec<Spanned<Hours>>,
+    #[serde(default)]
+    pub(super) holidays: BTreeMap<String, Vec<Spanned<Date>>>,
+    #[serde(default)]
+    pub(super) early_closes: Vec<EarlyClose>,
+    #[serde(default)]
+    pub(super) special: Vec<Special>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Coverage {
+    pub(super) from: Date,
+    pub(super) to: Spanned<Date>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EarlyClose {
+    #[serde(rename = "name")]
+    _name: String,
+    pub(super) close: Spanned<Clock>,
+    pub(super) dates: Vec<Spanned<Date>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Special {
+    pub(super) date: Spanned<Date>,
+    #[serde(rename = "name")]
+    _name: String,
+    pub(super) hours: Vec<Spanned<Hours>>,
+}
+
+/// A zone by its IANA name.
+pub(super) struct Zone(pub(super) Tz);
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        name.parse().map(Self).map_err(|_| {
+            D::Error::custom(format!(
+                "`{name}` is no IANA time zone such as Europe/London"
+            ))
+        })
+    }
+}
+
+/// A date, `2026-01-02`.
+#[derive(Clone, Copy)]
+pub(super) struct Date(pub(super) NaiveDate);
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let date = text.parse();
+        date.map(Self)
+            .map_err(|_| D::Error::custom(format!("`{text}` is no date such as 2026-01-02")))
+    }
+}
+
+/// A day of the week by its English name.
+pub(super) struct Day(pub(super) Weekday);
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        let day = name.parse();
+        day.map(Self)
+            .map_err(|_| D::Error::custom(format!("`{name}` is no day such as Mon")))
+    }
+}
+
+/// A time on the wall clock, in minutes since midnight; 1440 is the end of the day.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Clock(pub(super) u32);
+
+impl Clock {
+    pub(super) const DAY: u32 = 24 * 60;
+
+    fn parse(text: &str) -> Option<Self> {
+        let (hour, minute) = text.split_once(':')?;
+        let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        let minutes = hour.parse::<u32>().ok()? * 60 + minute.parse::<u32>().ok()?;
+        let valid = digits(hour) && digits(minute) && !minute.starts_with(['6', '7', '8', '9']);
+        (valid && minutes <= Self::DAY).then_some(Self(minutes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Clock {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is no time such as \"16:30\"")))
+    }
+}
+
+/// A stretch of one day's trading, `08:00-16:30`; up to `24:00`.
+#[derive(Clone, Copy)]
+pub(super) struct Hours {
+    pub(super) open: Clock,
+    pub(super) close: Clock,
+}
+
+impl<'de> Deserialize<'de> for Hours {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let ends = text.split_once('-');
+        let hours =
+            ends.and_then(|(open, close)| Some((Clock::parse(open)?, Clock::parse(close)?)));
+        match hours {
+            Some((open, close)) if open < close => Ok(Self { open, close }),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` are no hours such as \"08:00-16:30\", opening before they close"
+            ))),
+        }
+    }
+}
