@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, completions, detectors};
+use crate::commands::{calendars, check, completions, detectors, map, simulate};
 use crate::failure::Failure;
 
 /// A streaming anomaly detector for non-human identities
@@ -37,7 +37,10 @@ pub struct Cli {
 )]
 pub enum Command {
     Check(check::CheckArgs),
+    Map(map::MapArgs),
+    Simulate(simulate::SimulateArgs),
     Detectors(detectors::DetectorsArgs),
+    Calendars(calendars::CalendarsArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -50,7 +53,10 @@ impl Command {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
             Self::Check(args) => check::run(args),
+            Self::Map(args) => map::run(args),
+            Self::Simulate(args) => simulate::run(args),
             Self::Detectors(args) => detectors::run(args),
+            Self::Calendars(args) => calendars::run(args),
             Self::Completions(args) => completions::run(args),
         }
     }

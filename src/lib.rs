@@ -1,8 +1,15 @@
 //! nhiwatch's shell: it moves bytes. What is decided, `nhiwatch-detectors` decides.
 
+pub mod alert;
 pub mod calendars;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod files;
+pub mod http;
+pub mod metrics;
 pub mod replay;
+pub mod simulate;
+pub mod sources;
 pub mod wire;

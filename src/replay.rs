@@ -22,7 +22,12 @@ impl Replay {
     /// A replay that decides as `decision` says.
     #[must_use]
     pub fn new(decision: Arc<Decision>) -> Self {
-        Self { decision, engines: BTreeMap::new(), alerts: Vec::new(), rejected: 0 }
+        Self {
+            decision,
+            engines: BTreeMap::new(),
+            alerts: Vec::new(),
+            rejected: 0,
+        }
     }
 
     /// Takes in one exported record of the events log, in its own partition.
@@ -30,7 +35,9 @@ impl Replay {
     /// # Errors
     /// Where the record cannot be read; a service would have made a dead letter of it.
     pub fn log_line(&mut self, line: &LogLine) -> Result<(), Reject> {
-        let received = line.timestamp.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
+        let received = line
+            .timestamp
+            .map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
         let partition = u32::try_from(line.partition).unwrap_or_default();
         self.record(
             partition,
@@ -46,7 +53,13 @@ impl Replay {
     /// # Errors
     /// Where the event cannot be read.
     pub fn event(&mut self, partition: u32, identity: &str, json: &str) -> Result<(), Reject> {
-        self.record(partition, None, Some(identity.as_bytes()), Some(json.as_bytes()), None)
+        self.record(
+            partition,
+            None,
+            Some(identity.as_bytes()),
+            Some(json.as_bytes()),
+            None,
+        )
     }
 
     fn record(
@@ -94,7 +107,10 @@ impl Replay {
             hash.update(engine.partition().to_le_bytes());
             hash.update(engine.digest());
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -117,7 +133,10 @@ struct Held<T> {
 
 impl<T> Default for Sorter<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), taken: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            taken: 0,
+        }
     }
 }
 
@@ -128,9 +147,17 @@ impl<T> Sorter<T> {
     /// Takes a record of time `ts`; gives the earliest where there are too many. Of equal times the
     /// first comes first.
     pub fn push(&mut self, ts: Timestamp, record: T) -> Option<T> {
-        self.heap.push(Held { ts, nth: self.taken, record });
+        self.heap.push(Held {
+            ts,
+            nth: self.taken,
+            record,
+        });
         self.taken += 1;
-        if self.heap.len() > Self::MAX { self.pop() } else { None }
+        if self.heap.len() > Self::MAX {
+            self.pop()
+        } else {
+            None
+        }
     }
 
     /// The earliest record held.

@@ -18,18 +18,30 @@ fn nhiwatch_with(args: &[&str], environment: &[(&str, &str)]) -> (i32, String, S
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    for args in [&["--nonsense"][..], &["nonsense"], &[], &["check", "--confg", "x"]] {
+    for args in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &[],
+        &["check", "--confg", "x"],
+    ] {
         let (code, out, err) = nhiwatch(args);
         assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");
     }
     let (code, _, err) = nhiwatch(&["detectors", "offhours"]);
     assert_eq!(code, 2);
-    assert_eq!(err, "error: no detector is called `offhours`; did you mean `off-hours`?\n");
+    assert_eq!(
+        err,
+        "error: no detector is called `offhours`; did you mean `off-hours`?\n"
+    );
     let (code, _, err) = nhiwatch(&["--log-level", "a=b=c", "detectors"]);
     assert_eq!(code, 2, "{err}");
 }
@@ -46,10 +58,16 @@ fn each_commands_help_is_reviewed() {
 #[test]
 fn check_tells_fine_from_invalid_from_unreadable() {
     let (code, out, err) = nhiwatch(&["check", "--config", "config/nhiwatch.yaml"]);
-    assert_eq!((code, out.as_str(), err.as_str()), (0, "config/nhiwatch.yaml is fine\n", ""));
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "config/nhiwatch.yaml is fine\n", "")
+    );
     let (code, out, err) = nhiwatch(&["check", "--config", "tests/config/prod.yaml"]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.starts_with("error: 1 error in tests/config/prod.yaml\n"), "{err}");
+    assert!(
+        err.starts_with("error: 1 error in tests/config/prod.yaml\n"),
+        "{err}"
+    );
     let (code, _, err) = nhiwatch(&["check", "--config", "tests/config/none.yaml"]);
     assert_eq!(code, 3, "{err}");
 }
@@ -65,19 +83,27 @@ fn detectors_are_listed_and_have_pages() {
     let (code, list, _) = nhiwatch(&["detectors"]);
     assert_eq!(code, 0);
     for card in nhiwatch_detectors::CARDS {
-        assert!(list.contains(card.name) && list.contains(card.summary), "{list}");
+        assert!(
+            list.contains(card.name) && list.contains(card.summary),
+            "{list}"
+        );
         assert_eq!(nhiwatch(&["detectors", card.name]).1, card.page);
     }
 }
 
 #[test]
 fn shells_get_completions() {
-    for (shell, part) in
-        [("bash", "complete -F _nhiwatch"), ("zsh", "#compdef nhiwatch"), ("fish", "complete -c nhiwatch")]
-    {
+    for (shell, part) in [
+        ("bash", "complete -F _nhiwatch"),
+        ("zsh", "#compdef nhiwatch"),
+        ("fish", "complete -c nhiwatch"),
+    ] {
         let (code, out, _) = nhiwatch(&["completions", shell]);
         assert_eq!(code, 0);
-        assert!(out.contains(part) && out.contains("detectors"), "{shell}: {out}");
+        assert!(
+            out.contains(part) && out.contains("detectors"),
+            "{shell}: {out}"
+        );
     }
 }
 

@@ -16,7 +16,10 @@ fn load(name: &str) -> Result<Config, ConfigErrors> {
 /// The messages for a bad file, without this checkout's path.
 fn told(name: &str) -> String {
     let root = format!("{}/", env!("CARGO_MANIFEST_DIR"));
-    load(&format!("tests/config/{name}.yaml")).unwrap_err().to_string().replace(&root, "")
+    load(&format!("tests/config/{name}.yaml"))
+        .unwrap_err()
+        .to_string()
+        .replace(&root, "")
 }
 
 #[test]
@@ -63,7 +66,10 @@ fn the_commented_default_has_every_key() {
 #[test]
 fn an_empty_file_means_the_defaults() {
     for name in ["empty", "comment"] {
-        assert_eq!(load(&format!("tests/config/{name}.yaml")).unwrap(), Config::default());
+        assert_eq!(
+            load(&format!("tests/config/{name}.yaml")).unwrap(),
+            Config::default()
+        );
     }
     assert_eq!(Config::load(None).unwrap(), Config::default());
 }
@@ -76,7 +82,16 @@ fn every_error_is_told_at_once_with_place_and_cure() {
 #[test]
 fn each_bad_file_is_told_what_is_wrong() {
     for name in [
-        "tabs", "duplicate", "words", "broken", "list", "prod", "two", "alias", "roles", "secrets",
+        "tabs",
+        "duplicate",
+        "words",
+        "broken",
+        "list",
+        "prod",
+        "two",
+        "alias",
+        "roles",
+        "secrets",
     ] {
         insta::assert_snapshot!(name, told(name));
     }
