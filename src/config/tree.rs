@@ -45,8 +45,9 @@ impl Node {
                 Ok((event, span)) => builder.take(event, span),
                 Err(error) => {
                     let at = builder.offset(error.marker().index());
+                    let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
                     builder.problems.push(Problem::new(
-                        at..at,
+                        at..end,
                         format!("not valid YAML: {}", error.info()),
                         "mind indentation (spaces, never tabs), colons, brackets and quotes",
                     ));
@@ -93,6 +94,11 @@ impl Node {
         }
     }
 
+    /// A section emptied of all it said says nothing more, so it is no error either.
+    fn is_bare(&self) -> bool {
+        matches!(&self.content, Content::Map(entries) if entries.is_empty())
+    }
+
     /// Takes out the smallest entry or item that covers `at`; tells whether there was one.
     pub(super) fn remove(&mut self, at: &Range<usize>) -> bool {
         let covers = |outer: &Range<usize>| outer.start <= at.start && at.end <= outer.end;
@@ -105,7 +111,8 @@ impl Node {
                     return false;
                 };
                 let whole = covers(&entries[index].at) || *at == entries[index].value.at;
-                if whole || !entries[index].value.remove(at) {
+                let value = &mut entries[index].value;
+                if whole || !value.remove(at) || value.is_bare() {
                     entries.remove(index);
                 }
                 true
@@ -114,7 +121,8 @@ impl Node {
                 let Some(index) = items.iter().position(|item| covers(&item.at)) else {
                     return false;
                 };
-                if *at == items[index].at || !items[index].remove(at) {
+                let item = &mut items[index];
+                if *at == item.at || !item.remove(at) || item.is_bare() {
                     items.remove(index);
                 }
                 true
@@ -124,12 +132,15 @@ impl Node {
     }
 }
 
+/// A key whose value comes next, and its place.
+type Awaited = (String, Range<usize>);
+
 /// Assembles a tree from parse events.
 struct Builder<'a> {
     text: &'a str,
     problems: Vec<Problem>,
     /// Collections begun and not yet ended, each map with the key whose value is awaited.
-    open: Vec<(Node, Option<(String, Range<usize>)>)>,
+    open: Vec<(Node, Option<Awaited>)>,
     root: Option<Node>,
 }
 
@@ -171,7 +182,12 @@ impl Builder<'_> {
                         Content::Scalar { .. } => None,
                     };
                     // The end event of a block stands where the next line begins.
-                    node.at.end = last.unwrap_or(at.end).max(node.at.start);
+                    let end = if at.is_empty() {
+                        last.unwrap_or(at.end)
+                    } else {
+                        at.end
+                    };
+                    node.at.end = end.max(node.at.start);
                     self.put(node);
                 }
             }
