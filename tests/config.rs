@@ -94,6 +94,7 @@ fn each_bad_file_is_told_what_is_wrong() {
         "secrets",
         "umlaut",
         "unclosed",
+        "tag",
     ] {
         insta::assert_snapshot!(name, told(name));
     }

@@ -1,5 +1,6 @@
 //! A YAML document as a tree whose every node knows where it stands.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
@@ -132,21 +133,33 @@ impl Node {
     }
 }
 
-/// A key whose value comes next, and its place.
-type Awaited = (String, Range<usize>);
+/// A collection begun and not yet ended.
+struct Open {
+    node: Node,
+    /// The keys a map has so far.
+    keys: BTreeSet<String>,
+    /// The key whose value comes next, and its place.
+    awaited: Option<(String, Range<usize>)>,
+}
 
 /// Assembles a tree from parse events.
 struct Builder<'a> {
     text: &'a str,
     problems: Vec<Problem>,
-    /// Collections begun and not yet ended, each map with the key whose value is awaited.
-    open: Vec<(Node, Option<Awaited>)>,
+    open: Vec<Open>,
     root: Option<Node>,
 }
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) {
         let at = self.range(&span);
+        if let Some(tag) = span.tag_span() {
+            self.problems.push(Problem::new(
+                self.range(&tag),
+                "tags are not supported",
+                "remove the word after `!`; the key alone says what its value is",
+            ));
+        }
         match event {
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
@@ -157,25 +170,13 @@ impl Builder<'_> {
                 self.put(Node { at, content });
             }
             Event::SequenceStart(..) => {
-                self.open.push((
-                    Node {
-                        at,
-                        content: Content::List(vec![]),
-                    },
-                    None,
-                ));
+                self.open(at, Content::List(vec![]));
             }
             Event::MappingStart(..) => {
-                self.open.push((
-                    Node {
-                        at,
-                        content: Content::Map(vec![]),
-                    },
-                    None,
-                ));
+                self.open(at, Content::Map(vec![]));
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some((mut node, _)) = self.open.pop() {
+                if let Some(Open { mut node, .. }) = self.open.pop() {
                     let last = match &node.content {
                         Content::List(items) => items.last().map(|item| item.at.end),
                         Content::Map(entries) => entries.last().map(|entry| entry.value.at.end),
@@ -206,8 +207,21 @@ impl Builder<'_> {
         }
     }
 
+    fn open(&mut self, at: Range<usize>, content: Content) {
+        self.open.push(Open {
+            node: Node { at, content },
+            keys: BTreeSet::new(),
+            awaited: None,
+        });
+    }
+
     fn put(&mut self, node: Node) {
-        let Some((parent, awaited)) = self.open.last_mut() else {
+        let Some(Open {
+            node: parent,
+            keys,
+            awaited,
+        }) = self.open.last_mut()
+        else {
             if self.root.is_some() {
                 self.problems.push(Problem::new(
                     node.at,
@@ -223,14 +237,14 @@ impl Builder<'_> {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match (awaited.take(), node) {
                 (Some((key, at)), value) => {
-                    if entries.iter().any(|entry| entry.key == key) {
+                    if keys.insert(key.clone()) {
+                        entries.push(Entry { key, at, value });
+                    } else {
                         self.problems.push(Problem::new(
                             at,
                             format!("the key `{key}` stands here twice"),
                             "keep one of the two",
                         ));
-                    } else {
-                        entries.push(Entry { key, at, value });
                     }
                 }
                 (
