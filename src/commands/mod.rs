@@ -1,3 +1,3 @@
-//! The subcommands, one file each.
+//! One module per command.
 
 pub mod calendars;

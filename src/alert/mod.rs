@@ -1,0 +1,73 @@
+//! How an alert is written: for programs, for a SIEM and for a person.
+
+mod native;
+mod ocsf;
+mod ocsf_types;
+mod person;
+
+pub use native::native;
+pub use ocsf::ocsf;
+pub use person::{escape, person};
+
+#[cfg(test)]
+mod tests {
+    use nhiwatch_detectors::kernel::detector::{
+        Alert, BaselineState, Finding, IncidentId, Mode, PValue, Severity,
+    };
+    use nhiwatch_detectors::kernel::event::Kind;
+    use nhiwatch_detectors::kernel::inventory::Declared;
+    use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+
+    /// An alert as a statistical detector raises it, on its second revision.
+    pub(super) fn sample() -> Alert {
+        let opened = Timestamp::from_seconds(1_795_316_400); // 2026-11-22T03:00:00Z
+        Alert {
+            id: IncidentId([0xab; 16]),
+            revision: 2,
+            ts: opened.plus(Span::from_micros(90_123_456)),
+            opened,
+            identity: "svc-settlement".into(),
+            kind: Kind::ServiceAccount,
+            declared: Some(Declared {
+                timezone: None,
+                owner: Some("payments-sre".into()),
+                group: Some("settlement".into()),
+                tier: Some(1),
+            }),
+            detector: "off-hours",
+            severity: Severity::High,
+            finding: Finding {
+                subject: "Sun 03:00".into(),
+                p_value: Some(PValue::new(4.5678e-9)),
+                summary: "active on Sunday at 03:00, never before".into(),
+                expected: "nothing between 20:00 and 06:00".into(),
+                observed: "41 calls at Sun 03:00".into(),
+                evidence: vec![("cell", "Sun 03:00".into()), ("visits", "0 of 9".into())],
+                clears: "activity at this hour on 3 further Sundays".into(),
+                severity: None,
+            },
+            findings: 2,
+            events: vec!["e-1".into(), "e-2".into()],
+            action: "iam:CreateAccessKey".into(),
+            ip: Some("203.0.113.7".into()),
+            baseline: BaselineState::Mature,
+            mode: Mode::Alert,
+            decision: "0123abcd".into(),
+        }
+    }
+
+    /// The same as a rule raises it, with as little known as possible.
+    pub(super) fn bare() -> Alert {
+        let mut alert = sample();
+        alert.revision = 1;
+        alert.ts = alert.opened;
+        alert.kind = Kind::Unknown;
+        alert.declared = None;
+        alert.finding.p_value = None;
+        alert.finding.evidence.clear();
+        alert.events.clear();
+        alert.ip = None;
+        alert.severity = Severity::Critical;
+        alert
+    }
+}

@@ -1,0 +1,144 @@
+//! Our own layout: one flat JSON object.
+
+use nhiwatch_detectors::kernel::detector::{Alert, PValue};
+use serde::{Serialize, Serializer};
+
+/// `alert` as one line of JSON, without the line's end.
+///
+/// The order of the fields is fixed, so equal alerts are equal bytes.
+#[must_use]
+pub fn native(alert: &Alert) -> String {
+    let declared = alert.declared.as_ref();
+    let finding = &alert.finding;
+    line(&Native {
+        id: alert.id.to_string(),
+        revision: alert.revision,
+        ts: alert.ts.rfc3339(),
+        opened: alert.opened.rfc3339(),
+        identity: &alert.identity,
+        kind: alert.kind.word(),
+        owner: declared.and_then(|declared| declared.owner.as_deref()),
+        group: declared.and_then(|declared| declared.group.as_deref()),
+        tier: declared.and_then(|declared| declared.tier),
+        detector: alert.detector,
+        severity: alert.severity.word(),
+        p_value: finding.p_value.map(three_digits),
+        risk: None,
+        subject: &finding.subject,
+        summary: &finding.summary,
+        expected: &finding.expected,
+        observed: &finding.observed,
+        evidence: Facts(&finding.evidence),
+        clears: &finding.clears,
+        events: &alert.events,
+        findings: alert.findings,
+        action: &alert.action,
+        ip: alert.ip.as_deref(),
+        baseline_state: alert.baseline.word(),
+        mode: alert.mode.word(),
+        decision: &alert.decision,
+    })
+}
+
+#[derive(Serialize)]
+struct Native<'a> {
+    id: String,
+    revision: u32,
+    ts: String,
+    opened: String,
+    identity: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<u8>,
+    detector: &'static str,
+    severity: &'static str,
+    p_value: Option<f64>,
+    risk: Option<f64>,
+    subject: &'a str,
+    summary: &'a str,
+    expected: &'a str,
+    observed: &'a str,
+    evidence: Facts<'a>,
+    clears: &'a str,
+    events: &'a [String],
+    findings: u32,
+    action: &'a str,
+    ip: Option<&'a str>,
+    baseline_state: &'static str,
+    mode: &'static str,
+    decision: &'a str,
+}
+
+/// Named values as one JSON object, in the order the detector gave them.
+pub(super) struct Facts<'a>(pub(super) &'a [(&'static str, String)]);
+
+impl Serialize for Facts<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// `p` cut to three significant digits, so that it reads well and is the same everywhere.
+pub(super) fn three_digits(p: PValue) -> f64 {
+    format!("{:.2e}", p.get())
+        .parse()
+        .unwrap_or_else(|_| p.get())
+}
+
+/// `record` as JSON; the records of this module hold nothing JSON cannot say.
+pub(super) fn line(record: &impl Serialize) -> String {
+    serde_json::to_string(record).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{bare, sample};
+    use super::native;
+
+    #[test]
+    fn an_alert_is_one_line_in_fixed_order() {
+        assert_eq!(
+            native(&sample()),
+            concat!(
+                r#"{"id":"abababababababababababababababab","revision":2,"#,
+                r#""ts":"2026-11-22T03:01:30.123456Z","opened":"2026-11-22T03:00:00Z","#,
+                r#""identity":"svc-settlement","kind":"service_account","#,
+                r#""owner":"payments-sre","group":"settlement","tier":1,"#,
+                r#""detector":"off-hours","severity":"high","p_value":4.57e-9,"risk":null,"#,
+                r#""subject":"Sun 03:00","summary":"active on Sunday at 03:00, never before","#,
+                r#""expected":"nothing between 20:00 and 06:00","#,
+                r#""observed":"41 calls at Sun 03:00","#,
+                r#""evidence":{"cell":"Sun 03:00","visits":"0 of 9"},"#,
+                r#""clears":"activity at this hour on 3 further Sundays","#,
+                r#""events":["e-1","e-2"],"findings":2,"action":"iam:CreateAccessKey","#,
+                r#""ip":"203.0.113.7","baseline_state":"mature","mode":"alert","#,
+                r#""decision":"0123abcd"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_or_left_out() {
+        let line = native(&bare());
+        assert!(line.contains(r#""p_value":null,"risk":null"#), "{line}");
+        assert!(
+            line.contains(r#""evidence":{},"#) && line.contains(r#""ip":null"#),
+            "{line}"
+        );
+        assert!(!line.contains("owner") && !line.contains("tier"), "{line}");
+    }
+
+    #[test]
+    fn text_from_events_cannot_break_the_line() {
+        let mut alert = sample();
+        alert.identity = "a\nb\"c\u{1b}[31m".into();
+        let line = native(&alert);
+        assert_eq!(line.lines().count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["identity"], "a\nb\"c\u{1b}[31m");
+    }
+}
