@@ -1,11 +1,17 @@
-//! The pure half of nhiwatch: it decides. Nothing here reads a clock, a file or a socket.
+//! The pure half of nhiwatch: it decides. Nothing here reads a clock, a file or a socket, and
+//! nothing depends on the order of a hash map: the same log always gives the same alerts.
+//!
+//! [`kernel`] holds what all detectors share; each other folder is one detector with its page.
 
 pub mod kernel;
 
-/// Every detector's section of the config file.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Configs {}
+// Private, so that a detector missing from the list below is seen to be unused.
+mod api_volume;
+mod off_hours;
+mod tool_chain;
 
-/// Every detector's card, in order.
-pub const CARDS: &[kernel::detector::Card] = &[];
+kernel::registry::registry! {
+    api_volume: api_volume::ApiVolume,
+    off_hours: off_hours::OffHours,
+    tool_chain: tool_chain::ToolChain,
+}

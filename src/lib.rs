@@ -2,6 +2,14 @@
 
 pub mod alert;
 pub mod calendars;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod failure;
+pub mod files;
+pub mod http;
+pub mod metrics;
+pub mod replay;
+pub mod simulate;
+pub mod sources;
+pub mod wire;

@@ -1,3 +1,42 @@
-//! The binary.
+//! The binary: reads the command line, prepares logging, does the one thing asked for.
 
-fn main() {}
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use nhiwatch::cli::Cli;
+use nhiwatch::failure::Failure;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match log(cli.log_level.as_deref()).and_then(|()| cli.command.run()) {
+        Ok(code) => code,
+        Err(failure) => {
+            // Where standard error is gone too, only the exit code is left to say so.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Logs to standard error: text for a person at a terminal, else one JSON object a line.
+fn log(level: Option<&str>) -> Result<(), Failure> {
+    let filter = match level {
+        Some(level) => EnvFilter::try_new(level).map_err(|error| {
+            Failure::Usage(format!(
+                "--log-level {level}: {error}; try info, or nhiwatch=debug"
+            ))
+        })?,
+        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let installed = if std::io::stderr().is_terminal() {
+        log.try_init()
+    } else {
+        log.json().flatten_event(true).try_init()
+    };
+    installed.map_err(|error| Failure::Environment(format!("cannot start logging: {error}")))
+}

@@ -5,15 +5,11 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::{Closed, Profile};
 use super::calendar::Calendars;
 use super::event::{Event, words};
 use super::inventory::Declared;
 use super::time::Timestamp;
-
-/// Stub.
-pub struct Profile;
-/// Stub.
-pub struct Closed;
 
 /// One kind of behaviour we watch for.
 ///
@@ -25,7 +21,7 @@ pub trait Detector: Sized + Send + Sync + 'static {
     /// The layout of `State`; raise it when the layout changes, and old states are relearned.
     const STATE_VERSION: u8 = 1;
     /// Its section of the configuration file; invalid values cannot be represented.
-    type Config: Clone + Default + Serialize + DeserializeOwned;
+    type Config: Clone + fmt::Debug + Default + PartialEq + Serialize + DeserializeOwned;
     /// What it remembers about one identity; bounded, whatever the events.
     type State: Default + Clone + Send + Serialize + DeserializeOwned;
 
@@ -33,7 +29,7 @@ pub trait Detector: Sized + Send + Sync + 'static {
     fn new(config: Self::Config, calendars: &Calendars) -> Self;
 
     /// Compares `event` with what was normal until now. Cannot learn.
-    fn judge(&self, event: &Event<'_>, profile: &Profile, state: &Self::State) -> Verdict;
+    fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, state: &Self::State) -> Verdict;
 
     /// Holds `event` against rules that need no history.
     ///

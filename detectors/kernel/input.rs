@@ -7,6 +7,10 @@ use super::time::Timestamp;
 
 /// One record of the log.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is an event, and none is boxed"
+)]
 pub enum Input<'a> {
     /// Something an identity did.
     Event(Event<'a>),

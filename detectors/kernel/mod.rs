@@ -1,9 +1,34 @@
-//! The vocabulary: events, time, profiles, detectors, and the engine that drives them.
+//! The vocabulary: events, time, baselines, detectors, and the engine that drives them.
+
+pub mod time;
+
+pub mod event;
+pub mod inventory;
+
+pub mod input;
 
 pub mod calendar;
+
+pub mod tails;
+
+pub mod familiar;
+pub mod names;
+pub mod presence;
+pub mod rate;
+pub mod trail;
+
+pub mod baseline;
+pub mod quarantine;
+
 pub mod detector;
+pub mod options;
+pub mod registry;
+
+pub mod clock;
+pub mod identities;
+pub mod seen;
+
+pub mod triage;
+
+pub mod codec;
 pub mod engine;
-pub mod event;
-pub mod input;
-pub mod inventory;
-pub mod time;

@@ -98,6 +98,10 @@ impl Timestamp {
     /// The hour of the week on the wall clock of `zone` at this instant.
     #[must_use]
     pub fn hour_of_week(self, zone: Tz) -> HourOfWeek {
+        if zone == Tz::UTC {
+            // The epoch was a Thursday, 72 hours into its week.
+            return HourOfWeek((self.hour() + 72).rem_euclid(168) as u8);
+        }
         let local = zone.from_utc_datetime(&self.utc().naive_utc());
         let day = local.weekday().num_days_from_monday() as u8;
         HourOfWeek(day * 24 + local.hour() as u8)
@@ -243,7 +247,7 @@ impl HourOfWeek {
     /// The hour before, wrapping round the week.
     #[must_use]
     pub const fn before(self) -> Self {
-        Self((self.0 + 167) % 168)
+        Self(if self.0 == 0 { 167 } else { self.0 - 1 })
     }
 
     /// The hour after, wrapping round the week.

@@ -1,5 +1,12 @@
 //! The configuration file as types: what is here is valid.
 
+mod load;
+mod problem;
+mod read;
+mod rules;
+mod security;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,8 +16,13 @@ use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::engine::Limits;
 use serde::Deserialize;
 
+pub use self::problem::{ConfigErrors, Problem};
+pub use self::read::nearest;
+pub use self::rules::SET_BY_NHIWATCH;
+pub use self::security::{Mechanism, Protocol, Secret, Security};
+
 /// The whole configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Which checks are demanded of the Kafka cluster.
@@ -96,7 +108,7 @@ pub enum Start {
 }
 
 /// How to reach and use Kafka.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
     /// Bootstrap servers, `host:port,host:port`.
@@ -110,6 +122,8 @@ pub struct Kafka {
     pub commit_interval: Duration,
     /// Records after which a transaction commits early.
     pub commit_records: usize,
+    /// How connections are protected, and who we are.
+    pub security: Security,
     /// Further librdkafka settings, passed through.
     pub librdkafka: BTreeMap<String, String>,
 }
@@ -122,13 +136,14 @@ impl Default for Kafka {
             shards: 1,
             commit_interval: Duration::from_millis(200),
             commit_records: 20_000,
+            security: Security::default(),
             librdkafka: BTreeMap::new(),
         }
     }
 }
 
 /// Names and sizes of the topics.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Topics {
     /// Normalised events, keyed by identity.
@@ -175,7 +190,7 @@ pub struct Source {
 }
 
 /// Trading calendars: those built in, and a folder with more.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalendarFiles {
     /// A folder of `*.yaml` calendars; one for a venue built in replaces it.
@@ -183,7 +198,7 @@ pub struct CalendarFiles {
 }
 
 /// How alerts are written.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerts {
     /// The layout of the records on the alert topic.
@@ -202,7 +217,7 @@ pub enum AlertFormat {
 }
 
 /// Metrics and health.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Where `/metrics`, `/healthz` and `/readyz` are served.

@@ -1,0 +1,118 @@
+//! What one event costs the engine, and what one identity weighs, by the number of identities.
+//!
+//! `cargo bench --bench engine [-- IDENTITIES…]`. Each identity gets an event every few minutes of
+//! event time for a day and a half, in turn, so that almost every event touches cold memory and every
+//! hour closes for every identity: the cost with closes is what a service pays.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::event::{Class, Event};
+use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+
+fn main() -> std::io::Result<()> {
+    let sizes: Vec<usize> = std::env::args()
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    let sizes = if sizes.is_empty() {
+        vec![10_000, 100_000, 1_000_000]
+    } else {
+        sizes
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "| identities | events | ns per event | same, within an hour | memory per identity | state per identity |"
+    )?;
+    writeln!(out, "|---|---|---|---|---|---|")?;
+    for size in sizes {
+        measure(size, &mut out)?;
+    }
+    Ok(())
+}
+
+fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
+    let limits = Limits {
+        identities: size + 1,
+        ..Limits::default()
+    };
+    let decision = Decision::new(&Configs::default(), &limits, &Calendars::default(), "");
+    let mut engine = Engine::new(0, Arc::new(decision));
+    let before = resident();
+    let rounds = (3_000_000 / size).clamp(6, 120);
+    let mut round = Round::new(size);
+    // Warm up: every identity exists and has closed its first hours.
+    round.run(&mut engine, Span::MINUTE.times(40), 6);
+    let with_closes = round.run(&mut engine, Span::MINUTE.times(20), rounds);
+    let within = round.run(&mut engine, Span::SECOND, 3);
+    let memory = resident().saturating_sub(before) / size;
+    let mut state = 0;
+    engine.flush(|_: &[u8], payload: Option<&[u8]>| state += payload.map_or(0, <[u8]>::len));
+    writeln!(
+        out,
+        "| {size} | {} | {with_closes:.0} | {within:.0} | {memory} B | {} B |",
+        size * rounds,
+        state / size
+    )
+}
+
+struct Round {
+    names: Vec<String>,
+    now: Timestamp,
+}
+
+impl Round {
+    fn new(size: usize) -> Self {
+        let names = (0..size)
+            .map(|n| format!("arn:aws:iam::111122223333:role/svc-{n:07}"))
+            .collect();
+        Self {
+            names,
+            now: Timestamp::from_seconds(1_767_571_200),
+        }
+    }
+
+    /// Lets every identity act once every `step`, `rounds` times; gives nanoseconds per event.
+    fn run(&mut self, engine: &mut Engine, step: Span, rounds: usize) -> f64 {
+        let actions = [
+            "s3:GetObject",
+            "s3:PutObject",
+            "kms:Decrypt",
+            "sqs:SendMessage",
+        ];
+        let mut alerts = Vec::new();
+        let started = Instant::now();
+        for round in 0..rounds {
+            for (n, identity) in self.names.iter().enumerate() {
+                let event = Event {
+                    ts: self.now.plus(Span::from_micros((n % 1000) as i64)),
+                    identity,
+                    action: actions[(n + round) % 4],
+                    class: Class::Read,
+                    credential: Some("ASIA1"),
+                    ip: Some("10.0.0.1"),
+                    ..Event::default()
+                };
+                engine.handle(&Input::Event(event), &mut alerts);
+            }
+            self.now = self.now.plus(step);
+        }
+        started.elapsed().as_nanos() as f64 / (rounds * self.names.len()) as f64
+    }
+}
+
+/// Resident memory of this process in bytes; 0 where the system does not say.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    pages * 4096
+}

@@ -1,0 +1,161 @@
+//! What has been seen before, bounded, with the chance that the next thing is new.
+
+use serde::{Deserialize, Serialize};
+
+/// A bounded set of fingerprints, each with how often and on which days it was seen.
+///
+/// It keeps what Good and Turing's estimate needs: how many trials there were, and how many things
+/// were seen exactly once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Familiar {
+    entries: Vec<Entry>,
+    trials: u32,
+    singletons: u32,
+    /// Whether something had to be forgotten: then absence proves nothing any more.
+    full: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    fingerprint: u32,
+    /// Sessions it was seen in, at most [`SESSIONS_MAX`].
+    sessions: u8,
+    /// Whether it came with an anomaly, and must return on another day to be known.
+    held: bool,
+    first_day: u16,
+    last_day: u16,
+}
+
+impl Familiar {
+    /// Fingerprints kept.
+    pub const MAX: usize = 1024;
+
+    /// Whether `fingerprint` is known.
+    #[must_use]
+    pub fn knows(&self, fingerprint: u32) -> bool {
+        self.find(fingerprint)
+            .is_ok_and(|at| !self.entries[at].is_held())
+    }
+
+    /// The chance that the next trial is new: `(singletons + 1) / (trials + 2)` (Good 1953). One
+    /// that forgets says nothing: 1.
+    #[must_use]
+    pub fn p_new(&self) -> f64 {
+        if self.full {
+            return 1.0;
+        }
+        (f64::from(self.singletons) + 1.0) / (f64::from(self.trials) + 2.0)
+    }
+
+    /// Trials so far.
+    #[must_use]
+    pub const fn trials(&self) -> u32 {
+        self.trials
+    }
+
+    /// Things seen in exactly one session.
+    #[must_use]
+    pub const fn singletons(&self) -> u32 {
+        self.singletons
+    }
+
+    /// Notes that a session of day `day` (days since the epoch) had `fingerprint`; call it once per
+    /// session. A `held` newcomer becomes known only after three sessions on two days.
+    pub fn note(&mut self, fingerprint: u32, day: u16, held: bool) {
+        self.trials = self.trials.saturating_add(1);
+        match self.find(fingerprint) {
+            Ok(at) => {
+                let entry = &mut self.entries[at];
+                if entry.sessions == 1 {
+                    self.singletons = self.singletons.saturating_sub(1);
+                }
+                entry.sessions = entry.sessions.saturating_add(1).min(SESSIONS_MAX);
+                entry.last_day = entry.last_day.max(day);
+            }
+            Err(at) => {
+                let at = if self.entries.len() < Self::MAX {
+                    at
+                } else {
+                    self.forget(at)
+                };
+                let entry = Entry {
+                    fingerprint,
+                    sessions: 1,
+                    held,
+                    first_day: day,
+                    last_day: day,
+                };
+                self.entries.insert(at, entry);
+                self.singletons = self.singletons.saturating_add(1);
+            }
+        }
+    }
+
+    fn find(&self, fingerprint: u32) -> Result<usize, usize> {
+        self.entries
+            .binary_search_by_key(&fingerprint, |entry| entry.fingerprint)
+    }
+
+    /// Forgets what was seen longest ago, and tells where `at` is now.
+    fn forget(&mut self, at: usize) -> usize {
+        self.full = true;
+        let oldest = self
+            .entries
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, e)| (e.last_day, e.fingerprint));
+        let oldest = oldest.map_or(0, |(index, _)| index);
+        if self.entries.remove(oldest).sessions == 1 {
+            self.singletons = self.singletons.saturating_sub(1);
+        }
+        if oldest < at { at - 1 } else { at }
+    }
+}
+
+impl Entry {
+    const fn is_held(&self) -> bool {
+        self.held && (self.sessions < SESSIONS_MAX || self.first_day == self.last_day)
+    }
+}
+
+/// Sessions after which something is fully known.
+const SESSIONS_MAX: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chance_of_news_falls_with_repetition_and_rises_with_singletons() {
+        let mut rigid = Familiar::default();
+        let mut explorer = Familiar::default();
+        for session in 0..500_u32 {
+            rigid.note(session % 5, 1, false);
+            explorer.note(session, 1, false);
+        }
+        assert!(rigid.p_new() < 0.003);
+        assert!(explorer.p_new() > 0.9);
+    }
+
+    #[test]
+    fn what_came_with_an_anomaly_is_known_after_three_sessions_on_two_days() {
+        let mut set = Familiar::default();
+        for day in [10, 10, 10] {
+            set.note(7, day, true);
+            assert!(!set.knows(7));
+        }
+        set.note(7, 11, true);
+        assert!(set.knows(7));
+    }
+
+    #[test]
+    fn it_stays_bounded_and_then_claims_nothing() {
+        let mut set = Familiar::default();
+        for n in 0..5000_u32 {
+            set.note(n.wrapping_mul(2_654_435_761), (n / 100) as u16, false);
+        }
+        assert_eq!(set.entries.len(), Familiar::MAX);
+        assert!(set.entries.is_sorted_by_key(|entry| entry.fingerprint));
+        assert_eq!(set.p_new(), 1.0);
+    }
+}

@@ -1,0 +1,238 @@
+//! The identities of one partition, bounded: a newcomer may displace newcomers, nobody else.
+
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+
+use super::baseline::{Baseline, Hot};
+use super::time::{Span, Timestamp};
+use super::triage::Incidents;
+use crate::States;
+
+/// Everything kept about one identity.
+pub(crate) struct Memory {
+    pub(crate) identity: Box<str>,
+    pub(crate) hot: Hot,
+    pub(crate) baseline: Baseline,
+    pub(crate) states: States,
+    pub(crate) incidents: Incidents,
+    /// A detector failed on it: nothing more is judged or learned.
+    pub(crate) failed: bool,
+    /// What must be stored: the hot part, and the rest.
+    pub(crate) dirty: (bool, bool),
+}
+
+impl Memory {
+    pub(crate) fn new(identity: &str, ts: Timestamp) -> Self {
+        Self {
+            identity: identity.into(),
+            hot: Hot::default(),
+            baseline: Baseline::new(ts),
+            states: States::default(),
+            incidents: Incidents::default(),
+            failed: false,
+            dirty: (false, false),
+        }
+    }
+}
+
+/// The identities of one partition, by name.
+pub(crate) struct Identities {
+    table: HashTable<u32>,
+    slab: Vec<Option<Memory>>,
+    free: Vec<u32>,
+    newborn: BTreeSet<(Timestamp, Box<str>)>,
+    dirty: Vec<u32>,
+    deleted: BTreeSet<Box<str>>,
+    max: usize,
+    evicted: u64,
+}
+
+impl Identities {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            table: HashTable::new(),
+            slab: Vec::new(),
+            free: Vec::new(),
+            newborn: BTreeSet::new(),
+            dirty: Vec::new(),
+            deleted: BTreeSet::new(),
+            max: max.max(1),
+            evicted: 0,
+        }
+    }
+
+    /// The slot of `identity`, made at `ts` if it is new; nothing where there is no room: only an
+    /// identity less than a day old makes room for another.
+    pub(crate) fn admit(&mut self, identity: &str, ts: Timestamp) -> Option<u32> {
+        if let Some(slot) = self.find(identity) {
+            return Some(slot);
+        }
+        while let Some((born, _)) = self.newborn.first()
+            && born.plus(Span::DAY) < ts
+        {
+            self.newborn.pop_first();
+        }
+        if self.table.len() >= self.max {
+            let (_, oldest) = self.newborn.pop_first()?;
+            self.evict(&oldest);
+        }
+        self.newborn.insert((ts, identity.into()));
+        let slot = self.insert(Memory::new(identity, ts));
+        self.touch(slot, true, true);
+        Some(slot)
+    }
+
+    pub(crate) fn find(&self, identity: &str) -> Option<u32> {
+        let is = |slot: &u32| self.name(*slot) == Some(identity);
+        self.table.find(hash(identity), is).copied()
+    }
+
+    pub(crate) fn memory(&mut self, slot: u32) -> Option<&mut Memory> {
+        self.slab.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Notes that a part of `slot` must be stored.
+    pub(crate) fn touch(&mut self, slot: u32, hot: bool, rest: bool) {
+        if let Some(Some(memory)) = self.slab.get_mut(slot as usize) {
+            if memory.dirty == (false, false) {
+                self.dirty.push(slot);
+            }
+            memory.dirty.0 |= hot;
+            memory.dirty.1 |= rest;
+        }
+    }
+
+    /// The identities that were evicted since the last call, in order.
+    pub(crate) fn take_deleted(&mut self) -> BTreeSet<Box<str>> {
+        std::mem::take(&mut self.deleted)
+    }
+
+    /// Hands the identities that must be stored to `each`, in order of their names, with which
+    /// parts; afterwards none must.
+    pub(crate) fn take_dirty(&mut self, mut each: impl FnMut(&Memory, bool, bool)) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_by(|a, b| self.name(*a).cmp(&self.name(*b)));
+        for slot in &dirty {
+            if let Some(Some(memory)) = self.slab.get_mut(*slot as usize) {
+                let (hot, rest) = std::mem::take(&mut memory.dirty);
+                if hot || rest {
+                    each(memory, hot, rest);
+                }
+            }
+        }
+        dirty.clear();
+        self.dirty = dirty;
+    }
+
+    /// All identities, in order of their names.
+    pub(crate) fn sorted(&self) -> Vec<&Memory> {
+        let mut all: Vec<&Memory> = self.slab.iter().flatten().collect();
+        all.sort_by(|a, b| a.identity.cmp(&b.identity));
+        all
+    }
+
+    /// Puts back an identity that was stored, or completes it: `fill` gets its memory.
+    pub(crate) fn restore(&mut self, identity: &str, fill: impl FnOnce(&mut Memory)) {
+        let slot = self
+            .find(identity)
+            .unwrap_or_else(|| self.insert(Memory::new(identity, Timestamp::MIN)));
+        if let Some(memory) = self.memory(slot) {
+            fill(memory);
+        }
+    }
+
+    /// After the last [`Identities::restore`]: finds out again which are newborn at `now`.
+    pub(crate) fn restored(&mut self, now: Timestamp) {
+        self.newborn = self
+            .slab
+            .iter()
+            .flatten()
+            .filter(|memory| memory.baseline.first_seen.plus(Span::DAY) >= now)
+            .map(|memory| (memory.baseline.first_seen, memory.identity.clone()))
+            .collect();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    fn name(&self, slot: u32) -> Option<&str> {
+        Some(&*self.slab.get(slot as usize)?.as_ref()?.identity)
+    }
+
+    fn insert(&mut self, memory: Memory) -> u32 {
+        let hashed = hash(&memory.identity);
+        self.deleted.remove(&memory.identity);
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slab[slot as usize] = Some(memory);
+            slot
+        } else {
+            self.slab.push(Some(memory));
+            (self.slab.len() - 1) as u32
+        };
+        let slab = &self.slab;
+        self.table.insert_unique(hashed, slot, |slot| {
+            slab.get(*slot as usize)
+                .and_then(Option::as_ref)
+                .map_or(0, |m| hash(&m.identity))
+        });
+        slot
+    }
+
+    fn evict(&mut self, identity: &str) {
+        let Some(slot) = self.find(identity) else {
+            return;
+        };
+        if let Ok(entry) = self
+            .table
+            .find_entry(hash(identity), |other| *other == slot)
+        {
+            entry.remove();
+        }
+        self.slab[slot as usize] = None;
+        self.dirty.retain(|dirty| *dirty != slot);
+        self.free.push(slot);
+        self.deleted.insert(identity.into());
+        self.evicted += 1;
+    }
+}
+
+fn hash(identity: &str) -> u64 {
+    FixedState::default().hash_one(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_newcomers_displaces_newcomers_only() {
+        let mut identities = Identities::new(10);
+        let old = Timestamp::from_hour(500_000);
+        for n in 0..5 {
+            identities.admit(&format!("old-{n}"), old);
+        }
+        let now = old.plus(Span::WEEK);
+        for n in 0..1000 {
+            assert!(identities.admit(&format!("new-{n}"), now).is_some());
+        }
+        assert_eq!(identities.len(), 10);
+        assert!((0..5).all(|n| identities.find(&format!("old-{n}")).is_some()));
+    }
+
+    #[test]
+    fn where_everybody_is_established_a_newcomer_finds_no_room() {
+        let mut identities = Identities::new(2);
+        let old = Timestamp::from_hour(500_000);
+        identities.admit("a", old);
+        identities.admit("b", old);
+        assert!(identities.admit("c", old.plus(Span::WEEK)).is_none());
+    }
+}

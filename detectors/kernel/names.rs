@@ -1,0 +1,93 @@
+//! The names behind the 32-bit symbols that chains are made of; one table per partition.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::event::Event;
+
+/// What an identity did in one step: an action on a class of resources, as a hash.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize,
+)]
+pub struct Symbol(pub u32);
+
+impl Symbol {
+    /// The start of a session, as the context of its first step.
+    pub const START: Self = Self(1);
+
+    /// The symbol of `event`.
+    #[must_use]
+    pub fn of(event: &Event<'_>) -> Self {
+        let mut hash = xxh3_64(event.action.as_bytes());
+        if let Some(class) = event.resource_class {
+            hash = hash.rotate_left(17) ^ xxh3_64(class.as_bytes());
+        }
+        Self((hash as u32).max(2))
+    }
+}
+
+/// Symbols and the names they were first seen with, so that an alert can spell a chain out.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    known: BTreeMap<Symbol, Box<str>>,
+    fresh: Vec<Symbol>,
+}
+
+impl Names {
+    /// Names one partition keeps; the rest is spelt as numbers.
+    const MAX: usize = 65_536;
+    /// Bytes of a name that are kept.
+    const BYTES_MAX: usize = 160;
+
+    /// Notes the name of `event`'s step and gives its symbol; allocates only for a new one.
+    pub fn note(&mut self, event: &Event<'_>) -> Symbol {
+        let symbol = Symbol::of(event);
+        if self.known.len() < Self::MAX && !self.known.contains_key(&symbol) {
+            let mut name = event.action.to_owned();
+            if let Some(class) = event.resource_class {
+                name.push_str(" [");
+                name.push_str(class);
+                name.push(']');
+            }
+            let end = (0..=Self::BYTES_MAX.min(name.len()))
+                .rev()
+                .find(|&end| name.is_char_boundary(end))
+                .unwrap_or(0);
+            name.truncate(end);
+            self.known.insert(symbol, name.into());
+            self.fresh.push(symbol);
+        }
+        symbol
+    }
+
+    /// The name of `symbol`.
+    #[must_use]
+    pub fn spell(&self, symbol: Symbol) -> String {
+        match self.known.get(&symbol) {
+            Some(name) => name.to_string(),
+            None if symbol == Symbol::START => "(start)".to_owned(),
+            None => format!("#{:08x}", symbol.0),
+        }
+    }
+
+    /// The names noted since the last call, in order.
+    pub fn take_fresh(&mut self) -> Vec<(Symbol, Box<str>)> {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.sort_unstable();
+        fresh
+            .iter()
+            .filter_map(|s| Some((*s, self.known.get(s)?.clone())))
+            .collect()
+    }
+
+    /// Puts a name back that was stored before.
+    pub fn restore(&mut self, symbol: Symbol, name: &str) {
+        self.known.insert(symbol, name.into());
+    }
+
+    /// All names, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Symbol, &str)> {
+        self.known.iter().map(|(symbol, name)| (*symbol, &**name))
+    }
+}

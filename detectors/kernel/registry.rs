@@ -1,0 +1,122 @@
+//! Turns the list of detectors into config, state, dispatch and cards.
+
+/// What one detector said of one event; a failure is a bug in it.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Its verdict.
+    Verdict(super::detector::Verdict),
+    /// It panicked.
+    Failed,
+}
+
+/// Declares the detectors: `name: module::Type,` for each, in alphabetical order.
+///
+/// For `off_hours: off_hours::OffHours,` it makes a section `off-hours` in [`Configs`], a field in
+/// `States`, an entry in [`CARDS`], and a call in each function of `Detectors`. A module that stands
+/// in `lib.rs` but not in this list is an unused type, which the compiler warns of.
+macro_rules! registry {
+    ($($name:ident: $detector:ty,)+) => {
+        use $crate::kernel::baseline::{Closed, Profile};
+        use $crate::kernel::calendar::Calendars;
+        use $crate::kernel::codec;
+        use $crate::kernel::detector::{Card, Detector, Mode, Slot};
+        use $crate::kernel::event::Event;
+        use $crate::kernel::inventory::Declared;
+        use $crate::kernel::registry::Said;
+
+        /// Every detector's section of the config file.
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+        #[expect(missing_docs, reason = "each field is the section of the detector of that name")]
+        pub struct Configs {
+            $(pub $name: Slot<<$detector as Detector>::Config>,)+
+        }
+
+        /// Every detector's card, in order.
+        pub const CARDS: &[Card] = &[$(<$detector as Detector>::CARD,)+];
+
+        /// The detectors that are on.
+        pub(crate) struct Detectors {
+            $($name: Option<(Mode, $detector)>,)+
+        }
+
+        /// What the detectors remember about one identity.
+        #[derive(Clone, Default)]
+        pub(crate) struct States {
+            $($name: <$detector as Detector>::State,)+
+        }
+
+        impl Detectors {
+            pub(crate) fn new(configs: &Configs, calendars: &Calendars) -> Self {
+                Self {
+                    $($name: (configs.$name.mode != Mode::Off).then(|| {
+                        let config = configs.$name.config.clone();
+                        (configs.$name.mode, <$detector as Detector>::new(config, calendars))
+                    }),)+
+                }
+            }
+
+            /// Lets every detector judge; `each` gets its index in [`CARDS`], its mode and verdict.
+            pub(crate) fn judge(
+                &self,
+                event: &Event<'_>,
+                profile: &Profile<'_>,
+                states: &States,
+                mut each: impl FnMut(usize, Mode, Said),
+            ) {
+                let mut index = 0;
+                $(if let Some((mode, detector)) = &self.$name {
+                    each(index, *mode, said(|| detector.judge(event, profile, &states.$name)));
+                }
+                index += 1;)+
+                let _ = index;
+            }
+
+            /// Holds an event against every detector's rules.
+            pub(crate) fn rule(
+                &self,
+                event: &Event<'_>,
+                declared: Option<&Declared>,
+                mut each: impl FnMut(usize, Mode, Said),
+            ) {
+                let mut index = 0;
+                $(if let Some((mode, detector)) = &self.$name {
+                    each(index, *mode, said(|| detector.rule(event, declared)));
+                }
+                index += 1;)+
+                let _ = index;
+            }
+
+            /// Lets every detector learn; tells whether all of them could.
+            pub(crate) fn learn(&self, closed: &Closed, states: &mut States) -> bool {
+                let mut fine = true;
+                $(if let Some((_, detector)) = &self.$name {
+                    let state = &mut states.$name;
+                    fine &= survives(|| detector.learn(closed, state)).is_some();
+                })+
+                fine
+            }
+        }
+
+        impl States {
+            pub(crate) fn encode(&self) -> Vec<codec::DetectorState> {
+                vec![$(codec::DetectorState::of::<$detector>(&self.$name),)+]
+            }
+
+            /// The states among `stored`; what is missing or of another layout starts anew.
+            pub(crate) fn decode(stored: &[codec::DetectorState]) -> Self {
+                Self { $($name: codec::DetectorState::find::<$detector>(stored),)+ }
+            }
+        }
+
+        fn said(judge: impl FnOnce() -> $crate::kernel::detector::Verdict) -> Said {
+            survives(judge).map_or(Said::Failed, Said::Verdict)
+        }
+
+        /// A bug in one detector must not stop the partition.
+        fn survives<T>(call: impl FnOnce() -> T) -> Option<T> {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).ok()
+        }
+    };
+}
+pub(crate) use registry;

@@ -1,0 +1,137 @@
+//! Tail probabilities of counts, in logarithms so that nothing underflows.
+
+use statrs::function::gamma::{gamma_ur, ln_gamma};
+
+/// What a count in one window is expected to be.
+///
+/// The count is quasi negative binomial: mean `mean`, variance
+/// `fano*mean + spread*mean^2 + fano*mean^2/evidence`, where the last term is what is not yet known
+/// about the mean (Gamma-Poisson with `evidence` as pseudo-count).
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Expected {
+    /// Expected count.
+    pub mean: f64,
+    /// Variance per mean at small means: how strongly calls come in batches; at least 1.
+    pub fano: f64,
+    /// Squared relative deviation of the rate itself; at least [`Expected::SPREAD_MIN`].
+    pub spread: f64,
+    /// Events that the mean rests on.
+    pub evidence: f64,
+}
+
+impl Expected {
+    /// Floor of `spread`: about 7 % relative deviation, below which a change is of no interest.
+    pub const SPREAD_MIN: f64 = 0.005;
+
+    /// Variance of the count.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        let squared = self.mean * self.mean;
+        self.fano * self.mean + self.spread * squared + self.fano * squared / self.evidence
+    }
+
+    /// Natural logarithm of `P(N >= n)`.
+    ///
+    /// `P(N >= n) = I_x(y, k)` with `M = mean/F`, `1/k = spread + F/evidence`, `x = M/(k+M)`; the
+    /// count is scaled to `y = n/F + (1 - 1/F)/2` so that the scaled law keeps its mean.
+    #[must_use]
+    pub fn ln_upper(&self, n: f64) -> f64 {
+        if n <= self.mean {
+            return 0.0;
+        }
+        let y = n / self.fano + (1.0 - 1.0 / self.fano) / 2.0;
+        let scaled = self.mean / self.fano;
+        let k = 1.0 / (self.spread + self.fano / self.evidence);
+        if y <= scaled {
+            return 0.0;
+        }
+        if scaled > 300.0 && k < scaled / 100.0 {
+            let direct = gamma_ur(k, k * y / scaled);
+            if direct > 1e-280 {
+                return libm::log(direct);
+            }
+        }
+        ln_beta_upper(y, k, scaled / (k + scaled)).min(0.0)
+    }
+}
+
+/// `ln I_x(a, b)` for `x < a/(a+b)` by its hypergeometric series; what is cut off is bounded from
+/// above by a geometric series, so a truncated value is too large, never too small.
+fn ln_beta_upper(a: f64, b: f64, x: f64) -> f64 {
+    let front = a * libm::log(x) + b * libm::log1p(-x)
+        - libm::log(a)
+        - (ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b));
+    let (mut term, mut sum) = (1.0, 1.0);
+    for j in 0..TERMS {
+        let j = f64::from(j);
+        term *= x * (a + b + j) / (a + 1.0 + j);
+        sum += term;
+        if term < 1e-9 * sum {
+            return front + libm::log(sum);
+        }
+    }
+    // The ratio of terms tends to x from one side: the larger of it and its limit bounds the rest.
+    let last = x * (a + b + f64::from(TERMS)) / (a + 1.0 + f64::from(TERMS));
+    let ratio = if last > x { last } else { x };
+    if ratio < 1.0 {
+        sum += term * ratio / (1.0 - ratio);
+    }
+    front + libm::log(sum)
+}
+
+const TERMS: u32 = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected(mean: f64, fano: f64, spread: f64) -> Expected {
+        Expected {
+            mean,
+            fano,
+            spread,
+            evidence: 1e12,
+        }
+    }
+
+    /// Sums the negative binomial mass directly.
+    fn naive(mean: f64, k: f64, n: u32) -> f64 {
+        let x = mean / (k + mean);
+        let ln_mass = |j: f64| {
+            ln_gamma(k + j) - ln_gamma(k) - ln_gamma(j + 1.0) + k * (1.0 - x).ln() + j * x.ln()
+        };
+        (n..n + 20_000).map(|j| ln_mass(f64::from(j)).exp()).sum()
+    }
+
+    #[test]
+    fn agrees_with_the_mass_summed_directly() {
+        for (mean, spread) in [(0.7, 0.5), (5.0, 0.02), (40.0, 0.1), (300.0, 0.3)] {
+            for factor in [1.5, 3.0, 8.0] {
+                let n = (mean * factor + 3.0) as u32;
+                let got = expected(mean, 1.0, spread).ln_upper(f64::from(n)).exp();
+                let want = naive(mean, 1.0 / spread, n);
+                assert!(
+                    (got / want - 1.0).abs() < 0.05,
+                    "{mean} {spread} {n}: {got} {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn far_tails_do_not_underflow_and_fall_with_the_count() {
+        let law = expected(41.0, 2.0, 0.02);
+        let mut last = 0.0;
+        for n in (60..200_000).step_by(997) {
+            let p = law.ln_upper(f64::from(n));
+            assert!(p < last && p.is_finite(), "{n}: {p} after {last}");
+            last = p;
+        }
+        assert!(last < -1000.0);
+    }
+
+    #[test]
+    fn at_or_below_the_mean_nothing_is_unusual() {
+        assert_eq!(expected(10.0, 1.0, 0.1).ln_upper(10.0), 0.0);
+    }
+}

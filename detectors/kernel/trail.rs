@@ -1,0 +1,273 @@
+//! The steps of an identity's open sessions.
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::event::Event;
+use super::names::Symbol;
+use super::time::{Span, Timestamp};
+
+/// The sessions that are open, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trail {
+    open: ArrayVec<Session, 4>,
+}
+
+/// One session, or a stretch of one that is too long to keep whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    key: u64,
+    last: Timestamp,
+    /// How many of the first steps only give context: they were learned with the stretch before.
+    context: u8,
+    /// Whether something in it was anomalous: what is new in it becomes known only after days.
+    pub suspect: bool,
+    steps: ArrayVec<Symbol, { Session::STEPS_MAX }>,
+}
+
+impl Session {
+    /// Steps one stretch holds; repeats of one step in a row count twice at most.
+    pub const STEPS_MAX: usize = 16;
+
+    /// Every step of the session that is its own, with the two before it (the start of the session
+    /// stands before its first): what chains are judged and learned by.
+    pub fn chains(&self) -> impl Iterator<Item = Chain> {
+        (usize::from(self.context)..self.steps.len()).map(|at| self.chain(at))
+    }
+
+    /// The last step with the two before it.
+    #[must_use]
+    pub fn last_chain(&self) -> Option<Chain> {
+        self.steps.len().checked_sub(1).map(|at| self.chain(at))
+    }
+
+    /// The steps, in order.
+    #[must_use]
+    pub fn steps(&self) -> &[Symbol] {
+        &self.steps
+    }
+
+    /// Event time of the last step.
+    #[must_use]
+    pub const fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    fn chain(&self, at: usize) -> Chain {
+        let before = |n: usize| match at.checked_sub(n) {
+            Some(index) => Some(self.steps[index]),
+            None if at + 1 == n && self.context == 0 => Some(Symbol::START),
+            None => None,
+        };
+        Chain {
+            at,
+            steps: [before(2), before(1), Some(self.steps[at])],
+        }
+    }
+}
+
+/// One step with the two before it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Chain {
+    /// Index of the step in its session.
+    pub at: usize,
+    steps: [Option<Symbol>; 3],
+}
+
+impl Chain {
+    /// The longest chain looked at.
+    pub const ORDERS: usize = 3;
+
+    /// The last `order` symbols, if there are so many.
+    #[must_use]
+    pub fn gram(&self, order: usize) -> Option<&[Option<Symbol>]> {
+        let gram = self.steps.get(3_usize.checked_sub(order)?..)?;
+        gram.iter().all(Option::is_some).then_some(gram)
+    }
+
+    /// Fingerprint of the last `order` symbols, if there are so many.
+    #[must_use]
+    pub fn fingerprint(&self, order: usize) -> Option<u32> {
+        Some(Self::hash(self.gram(order)?))
+    }
+
+    /// Fingerprint of the `order` symbols that end one step earlier, if there are so many.
+    #[must_use]
+    pub fn fingerprint_before(&self, order: usize) -> Option<u32> {
+        let gram = self.steps.get(2_usize.checked_sub(order)?..2)?;
+        gram.iter().all(Option::is_some).then(|| Self::hash(gram))
+    }
+
+    fn hash(gram: &[Option<Symbol>]) -> u32 {
+        let mut bytes = [0_u8; 12];
+        let mut len = 0;
+        for (slot, symbol) in bytes.chunks_exact_mut(4).zip(gram.iter().flatten()) {
+            slot.copy_from_slice(&symbol.0.to_le_bytes());
+            len += 4;
+        }
+        xxh3_64(&bytes[..len]) as u32
+    }
+}
+
+impl Trail {
+    /// Ends the sessions that nothing can join any more, given the partition's `watermark`.
+    pub fn expire(&mut self, watermark: Timestamp, mut ended: impl FnMut(Session)) {
+        while let Some(at) = self.open.iter().position(|s| s.last.plus(GAP) < watermark) {
+            ended(self.open.remove(at));
+        }
+    }
+
+    /// Adds a step, ending the session that must make room for it; tells where the step stands, or
+    /// nothing where it only repeats the steps before it.
+    pub fn step(
+        &mut self,
+        event: &Event<'_>,
+        symbol: Symbol,
+        mut ended: impl FnMut(Session),
+    ) -> Option<usize> {
+        let key = key(event);
+        let at = self.open.iter().position(|s| s.key == key);
+        let at = match at {
+            Some(at) if event.ts <= self.open[at].last.plus(GAP) => at,
+            stale => {
+                if let Some(at) = stale {
+                    ended(self.open.remove(at));
+                } else if self.open.is_full() {
+                    let oldest = self
+                        .open
+                        .iter()
+                        .enumerate()
+                        .min_by_key(|(at, s)| (s.last, *at));
+                    let oldest = oldest.map_or(0, |(at, _)| at);
+                    ended(self.open.remove(oldest));
+                }
+                self.open.push(Session {
+                    key,
+                    last: event.ts,
+                    context: 0,
+                    suspect: false,
+                    steps: ArrayVec::new(),
+                });
+                self.open.len() - 1
+            }
+        };
+        let session = &mut self.open[at];
+        session.last = session.last.max(event.ts);
+        if let [.., a, b] = session.steps[..]
+            && a == symbol
+            && b == symbol
+        {
+            return None;
+        }
+        if session.steps.is_full() {
+            let mut stretch = session.clone();
+            let kept: ArrayVec<Symbol, { Session::STEPS_MAX }> = session.steps
+                [Session::STEPS_MAX - 2..]
+                .iter()
+                .copied()
+                .collect();
+            session.steps = kept;
+            session.context = 2;
+            stretch.suspect |= session.suspect;
+            ended(stretch);
+        }
+        session.steps.push(symbol);
+        Some(at)
+    }
+
+    /// The session at `at`.
+    #[must_use]
+    pub fn session(&self, at: usize) -> Option<&Session> {
+        self.open.get(at)
+    }
+
+    /// Marks the session at `at` as suspect.
+    pub fn suspect(&mut self, at: usize) {
+        if let Some(session) = self.open.get_mut(at) {
+            session.suspect = true;
+        }
+    }
+}
+
+/// What groups steps into a session: its own id, the trace, or the credential and address used.
+fn key(event: &Event<'_>) -> u64 {
+    match (event.session, event.trace) {
+        (Some(session), _) => xxh3_64(session.as_bytes()),
+        (None, Some(trace)) => xxh3_64(trace.as_bytes()).rotate_left(1),
+        (None, None) => {
+            let credential = xxh3_64(event.credential.unwrap_or_default().as_bytes());
+            credential.rotate_left(2) ^ xxh3_64(event.ip.unwrap_or_default().as_bytes())
+        }
+    }
+}
+
+/// How long a session waits for its next step.
+const GAP: Span = Span::MINUTE.times(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event<'a>(session: &'a str, action: &'a str, seconds: i64) -> Event<'a> {
+        Event {
+            ts: Timestamp::from_seconds(1_790_000_000 + seconds),
+            identity: "agent",
+            action,
+            session: Some(session),
+            ..Event::default()
+        }
+    }
+
+    fn walk(steps: &[(&str, &str, i64)]) -> (Trail, Vec<Session>) {
+        let (mut trail, mut ended) = (Trail::default(), Vec::new());
+        for (session, action, seconds) in steps {
+            let event = event(session, action, *seconds);
+            trail.step(&event, Symbol::of(&event), |session| ended.push(session));
+        }
+        (trail, ended)
+    }
+
+    #[test]
+    fn interleaved_sessions_keep_their_own_order() {
+        let (trail, ended) = walk(&[("a", "x", 0), ("b", "y", 1), ("a", "z", 2)]);
+        assert!(ended.is_empty());
+        let lengths: Vec<usize> = trail.open.iter().map(|s| s.steps.len()).collect();
+        assert_eq!(lengths, [2, 1]);
+    }
+
+    #[test]
+    fn a_long_pause_ends_the_session() {
+        let (trail, ended) = walk(&[("a", "x", 0), ("a", "x", 3600)]);
+        assert_eq!((trail.open.len(), ended.len()), (1, 1));
+    }
+
+    #[test]
+    fn repeats_count_twice_at_most_and_a_long_session_is_cut_with_its_context() {
+        let (trail, _) = walk(&[("a", "x", 0), ("a", "x", 1), ("a", "x", 2), ("a", "x", 3)]);
+        assert_eq!(trail.open[0].steps.len(), 2);
+        let names: Vec<String> = (0..17).map(|n| format!("step{n}")).collect();
+        let steps: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| ("a", name.as_str(), n as i64))
+            .collect();
+        let (trail, ended) = walk(&steps);
+        assert_eq!(ended[0].chains().count(), 16);
+        assert_eq!(trail.open[0].chains().count(), 1);
+        assert!(
+            trail.open[0]
+                .last_chain()
+                .and_then(|chain| chain.fingerprint(3))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn the_first_step_follows_the_start() {
+        let (trail, _) = walk(&[("a", "x", 0)]);
+        let chain = trail.open[0].last_chain().expect("one step");
+        assert!(chain.fingerprint(2).is_some());
+        assert!(chain.fingerprint(3).is_none());
+    }
+}

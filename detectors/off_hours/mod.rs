@@ -1,0 +1,154 @@
+#![doc = include_str!("README.md")]
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::baseline::Profile;
+use crate::kernel::calendar::{Calendars, Phase};
+use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
+use crate::kernel::event::{Class, Event};
+use crate::kernel::inventory::Declared;
+use crate::kernel::options::{Minutes, Probability};
+
+/// Acts in an hour in which it never acts, or places orders while the venue is closed.
+pub struct OffHours {
+    config: Config,
+    calendars: Calendars,
+}
+
+/// The settings of `off-hours`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How improbable activity in an hour must be. An identity watched for ten weeks cannot reach
+    /// less than about 0.001, so a much smaller value silences the learned half.
+    pub p_max: Probability,
+    /// How long before the open orders are accepted as meant for the session.
+    pub before_open: Minutes,
+    /// How long after the close orders are accepted as belonging to the session.
+    pub after_close: Minutes,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            p_max: Probability::new(0.003),
+            before_open: Minutes::new(0.0),
+            after_close: Minutes::new(0.0),
+        }
+    }
+}
+
+impl Detector for OffHours {
+    const CARD: Card = Card {
+        name: "off-hours",
+        summary: "Acts in an hour in which it never acts, or orders while the venue is closed",
+        severity: Severity::Medium,
+        family: Family::Statistical,
+        scope: Scope::Identity,
+        controls: &["T1078.004", "FINRA-3110"],
+        page: include_str!("README.md"),
+    };
+    type Config = Config;
+    type State = ();
+
+    fn new(config: Config, calendars: &Calendars) -> Self {
+        Self {
+            config,
+            calendars: calendars.clone(),
+        }
+    }
+
+    fn rule(&self, event: &Event<'_>, _declared: Option<&Declared>) -> Verdict {
+        self.closed_venue(event)
+            .map_or(Verdict::Normal, Verdict::Anomalous)
+    }
+
+    fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, (): &()) -> Verdict {
+        let now = profile.now;
+        let table = match &profile.closed.orders {
+            Some(orders) if now.first_order && orders.is_learned() => orders,
+            _ if now.first => &profile.closed.presence,
+            _ => return Verdict::Normal,
+        };
+        if !table.is_learned() {
+            return Verdict::Learning;
+        }
+        let zone = profile.zone();
+        let cell = event.ts.hour_of_week(zone);
+        let usual = table.usual(cell);
+        // The venue's calendar has said it already, with more force.
+        if usual.p > self.config.p_max.get() || self.closed_venue(event).is_some() {
+            return Verdict::Normal;
+        }
+        let what = if event.class == Class::Order {
+            "places orders"
+        } else {
+            "is active"
+        };
+        Verdict::Anomalous(Finding {
+            subject: "learned hours".to_owned(),
+            p_value: Some(PValue::new(usual.p)),
+            summary: format!(
+                "active on {}, an hour in which it never {what}",
+                event.ts.wall_clock(zone)
+            ),
+            expected: format!(
+                "no activity in the hour {cell} {zone}: active in {:.0} of {:.0} such hours",
+                usual.active, usual.visits
+            ),
+            observed: format!("{} at {}", event.action, event.ts.wall_clock(zone)),
+            evidence: vec![
+                ("hour", format!("{cell} {zone}")),
+                ("quiet_hours_seen", format!("{:.0}", usual.trials)),
+                ("quiet_hours_active", format!("{:.1}", usual.activations)),
+            ],
+            clears: "the identity is active in this hour in following weeks".to_owned(),
+            severity: None,
+        })
+    }
+}
+
+impl OffHours {
+    fn closed_venue(&self, event: &Event<'_>) -> Option<Finding> {
+        if event.class != Class::Order {
+            return None;
+        }
+        let calendar = self.calendars.venue(event.venue?)?;
+        let Phase::Closed { last, next } = calendar.phase(event.ts) else {
+            return None;
+        };
+        let after_close = self.config.after_close.span();
+        let before_open = self.config.before_open.span();
+        if last.is_some_and(|last| event.ts.since(last.close) < after_close)
+            || next.is_some_and(|next| next.open.since(event.ts) <= before_open)
+        {
+            return None;
+        }
+        let at = |instant: Option<crate::kernel::time::Timestamp>| {
+            instant.map_or_else(|| "unknown".to_owned(), |instant| instant.rfc3339())
+        };
+        let (closed, opens) = (
+            at(last.map(|last| last.close)),
+            at(next.map(|next| next.open)),
+        );
+        let mic = &calendar.mic;
+        Some(Finding {
+            subject: format!("{mic} closed"),
+            p_value: None,
+            summary: format!("{} on {mic} while the venue is closed", event.action),
+            expected: format!(
+                "orders only while {mic} trades: closed at {closed}, opens at {opens}"
+            ),
+            observed: format!("{} at {}", event.action, event.ts.rfc3339()),
+            evidence: vec![
+                ("venue", mic.to_string()),
+                ("venue_closed_at", closed),
+                ("venue_opens_at", opens),
+                ("calendar", format!("{} version {}", mic, calendar.version)),
+                ("calendar_hash", calendar.hash.to_string()),
+            ],
+            clears: format!("{mic} opens, or `before_open` or `after_close` allows it"),
+            severity: None,
+        })
+    }
+}

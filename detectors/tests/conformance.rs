@@ -1,0 +1,191 @@
+//! What every detector must keep, without asking for it.
+
+#![expect(clippy::unwrap_used, reason = "the settings are our own")]
+
+use std::sync::Arc;
+
+use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::event::Event;
+use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::{CARDS, Configs};
+
+const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
+
+fn configs(mode: Mode) -> Configs {
+    let mut tree = serde_json::to_value(Configs::default()).unwrap();
+    for card in CARDS {
+        tree[card.name]["mode"] = mode.word().into();
+    }
+    serde_json::from_value(tree).unwrap()
+}
+
+fn engine(mode: Mode) -> Engine {
+    let decision = Decision::new(
+        &configs(mode),
+        &Limits::default(),
+        &Calendars::default(),
+        "",
+    );
+    Engine::new(0, Arc::new(decision))
+}
+
+fn act(engine: &mut Engine, ts: Timestamp, action: &str, session: &str) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    let event = Event {
+        ts,
+        identity: "svc",
+        action,
+        session: Some(session),
+        ..Event::default()
+    };
+    engine.handle(&Input::Event(event), &mut alerts);
+    alerts
+}
+
+/// A rigid identity: four steps every ten minutes in office hours, for `days` days.
+fn habit(engine: &mut Engine, days: i64) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for slot in 0..days * 144 {
+        let at = START.plus(Span::MINUTE.times(10 * slot));
+        let (day, hour) = ((slot / 144) % 7, (slot % 144) / 6);
+        if day < 5 && (9..17).contains(&hour) {
+            for (n, action) in (0..).zip(["read", "find", "draft", "send"]) {
+                let at = at.plus(Span::from_seconds(n * 5));
+                alerts.extend(act(engine, at, action, &slot.to_string()));
+            }
+        }
+    }
+    alerts
+}
+
+/// Saturday 03:00 after six weeks: 500 calls, among them a tool never used.
+fn attack(engine: &mut Engine) -> Vec<Alert> {
+    let start = START.plus(Span::DAY.times(47)).plus(Span::HOUR.times(3));
+    let mut alerts = Vec::new();
+    for n in 0..500 {
+        let action = if n % 2 == 0 { "read" } else { "exfiltrate" };
+        alerts.extend(act(
+            engine,
+            start.plus(Span::from_seconds(n)),
+            action,
+            "night",
+        ));
+    }
+    alerts
+}
+
+#[test]
+fn no_detector_alerts_while_it_learns_or_on_a_habit() {
+    let alerts = habit(&mut engine(Mode::Alert), 42);
+    assert!(alerts.is_empty(), "{alerts:?}");
+}
+
+#[test]
+fn every_detector_sees_the_attack_and_says_what_it_expected() {
+    let mut engine = engine(Mode::Alert);
+    habit(&mut engine, 42);
+    let alerts = attack(&mut engine);
+    for card in CARDS {
+        let alert = alerts.iter().find(|alert| alert.detector == card.name);
+        let alert = alert.unwrap_or_else(|| panic!("{} saw nothing", card.name));
+        let finding = &alert.finding;
+        let texts = [
+            &finding.summary,
+            &finding.expected,
+            &finding.observed,
+            &finding.clears,
+        ];
+        assert!(texts.iter().all(|text| !text.is_empty()), "{alert:?}");
+        assert!(
+            finding
+                .p_value
+                .is_none_or(|p| p.get() > 0.0 && p.get() <= 1.0)
+        );
+        assert!(
+            finding.summary.len() < 400 && finding.observed.len() < 4000,
+            "{alert:?}"
+        );
+    }
+}
+
+#[test]
+fn a_detector_in_shadow_finds_the_same_first_and_changes_nothing() {
+    let (mut shadow, mut off) = (engine(Mode::Shadow), engine(Mode::Off));
+    for engine in [&mut shadow, &mut off] {
+        habit(engine, 42);
+        assert!(attack(engine).is_empty());
+    }
+    let stats = shadow.stats();
+    for (card, stats) in CARDS.iter().zip(&stats.detectors) {
+        assert!(stats.findings > 0, "{} found nothing in shadow", card.name);
+    }
+    assert!(
+        off.stats()
+            .detectors
+            .iter()
+            .all(|stats| stats.evaluations == 0)
+    );
+}
+
+#[test]
+fn what_alerted_teaches_nothing_for_a_week() {
+    let mut engine = engine(Mode::Alert);
+    habit(&mut engine, 42);
+    attack(&mut engine);
+    let again = START.plus(Span::DAY.times(48)).plus(Span::HOUR.times(4));
+    let alerts = act(&mut engine, again, "exfiltrate", "sunday");
+    assert!(
+        alerts.iter().any(|alert| alert.detector == "tool-chain"),
+        "{alerts:?}"
+    );
+    assert!(
+        alerts.iter().any(|alert| alert.detector == "off-hours"),
+        "{alerts:?}"
+    );
+}
+
+#[test]
+fn a_new_habit_that_stays_becomes_normal() {
+    let mut engine = engine(Mode::Alert);
+    habit(&mut engine, 42);
+    let mut opened = Vec::new();
+    for day in 42..140 {
+        let at = START.plus(Span::DAY.times(day)).plus(Span::HOUR.times(20));
+        let alerts = act(&mut engine, at, "report", &format!("r{day}"));
+        opened.push(alerts.iter().filter(|alert| alert.revision == 1).count());
+    }
+    assert!(opened[0] > 0);
+    assert_eq!(opened[70..].iter().sum::<usize>(), 0, "{opened:?}");
+}
+
+#[test]
+fn state_stays_bounded_under_hostile_events() {
+    let mut engine = engine(Mode::Alert);
+    let mut sizes = Vec::new();
+    for n in 0..60_000_i64 {
+        let action = format!("action-{}", n * 7919 % 30_011);
+        act(
+            &mut engine,
+            START.plus(Span::from_seconds(n * 97)),
+            &action,
+            &format!("s{}", n % 37),
+        );
+        if n % 20_000 == 19_999 {
+            let mut bytes = 0;
+            let mut whole = self::engine(Mode::Alert);
+            engine.flush(&mut |key: &[u8], payload: Option<&[u8]>| {
+                if key.first() == Some(&b'b') || key.first() == Some(&b'h') {
+                    bytes += payload.map_or(0, <[u8]>::len);
+                }
+                if let Some(payload) = payload {
+                    whole.restore(key, payload).unwrap();
+                }
+            });
+            sizes.push(bytes);
+        }
+    }
+    assert!(sizes.iter().all(|bytes| *bytes < 64 * 1024), "{sizes:?}");
+}

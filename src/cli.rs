@@ -1,0 +1,63 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{calendars, check, completions, detectors, map, simulate};
+use crate::failure::Failure;
+
+/// A streaming anomaly detector for non-human identities
+///
+/// Exit codes: 0 fine, 1 findings or invalid input, 2 wrong usage, 3 the environment is not as
+/// needed. Every flag can also be given as an environment variable.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nhiwatch",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Which messages to log: error, warn, info, debug, trace, or filters such as nhiwatch=debug
+    ///
+    /// `RUST_LOG` is respected where this is not given.
+    #[arg(long, global = true, env = "NHIWATCH_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Each command, by its arguments.
+#[derive(Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "each variant is the command of that name, described there"
+)]
+pub enum Command {
+    Check(check::CheckArgs),
+    Map(map::MapArgs),
+    Simulate(simulate::SimulateArgs),
+    Detectors(detectors::DetectorsArgs),
+    Calendars(calendars::CalendarsArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// As the command has it.
+    pub fn run(&self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Check(args) => check::run(args),
+            Self::Map(args) => map::run(args),
+            Self::Simulate(args) => simulate::run(args),
+            Self::Detectors(args) => detectors::run(args),
+            Self::Calendars(args) => calendars::run(args),
+            Self::Completions(args) => completions::run(args),
+        }
+    }
+}

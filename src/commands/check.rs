@@ -1,0 +1,31 @@
+//! `nhiwatch check`: everything that is wrong with a configuration, at once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// Check a configuration file
+///
+/// Reports every error at once, each with its file, line, column and cure. Contacts nothing.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration file; without one, the defaults are checked
+    #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Checks the file.
+///
+/// # Errors
+///
+/// Where it is invalid, or cannot be read.
+pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    Config::load(args.config.as_deref())?;
+    super::say(&match &args.config {
+        Some(file) => format!("{} is fine\n", file.display()),
+        None => "no config file given; the defaults are fine\n".to_owned(),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

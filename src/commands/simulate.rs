@@ -1,0 +1,245 @@
+//! `nhiwatch simulate`: events, and labels, of a synthetic bank.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::failure::Failure;
+use crate::simulate::{Attack, Bank, Label, Line, Plan, PlanError};
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// What to simulate.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// How many identities the bank has.
+    #[arg(
+        long,
+        default_value_t = 40,
+        value_name = "N",
+        env = "NHIWATCH_IDENTITIES"
+    )]
+    pub identities: usize,
+    /// How many days pass, at most 600; the last one is Friday 2026-11-13.
+    #[arg(long, default_value_t = 42, value_name = "D", env = "NHIWATCH_DAYS")]
+    pub days: u32,
+    /// The same seed gives the same bytes.
+    #[arg(long, default_value_t = 1, value_name = "S", env = "NHIWATCH_SEED")]
+    pub seed: u64,
+    /// Attacks among A1, A3, A5, A7, A8, such as A3,A5x2; or none, or all.
+    #[arg(
+        long,
+        default_value = "none",
+        value_name = "LIST",
+        env = "NHIWATCH_ATTACKS"
+    )]
+    pub attacks: String,
+    /// Multiplies the size of every attack.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        value_name = "X",
+        env = "NHIWATCH_STRENGTH"
+    )]
+    pub strength: f64,
+    /// Add harmless changes that should not alert, labelled as such.
+    #[arg(long, env = "NHIWATCH_NUISANCES")]
+    pub nuisances: bool,
+    /// Where to write what happened to whom, as NDJSON.
+    #[arg(long, value_name = "FILE", env = "NHIWATCH_LABELS")]
+    pub labels: Option<PathBuf>,
+    /// How cloud roles are written: as their audit trail does, or in our event schema.
+    #[arg(long, value_enum, default_value_t = Format::Mixed, env = "NHIWATCH_FORMAT")]
+    pub format: Format,
+}
+
+/// How the events of cloud roles are written; all others are always in our event schema.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum Format {
+    /// Everything in the published event schema.
+    Native,
+    /// Cloud roles as AWS CloudTrail records.
+    Mixed,
+}
+
+/// Writes the events to standard output.
+///
+/// # Errors
+/// [`Failure::Usage`] where the attacks are unknown or the plan impossible,
+/// [`Failure::Environment`] where the labels or the events cannot be written.
+pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
+    let bank = bank(args)?;
+    if let Some(path) = &args.labels {
+        write_labels(path, &bank.labels())?;
+    }
+    let bar = progress(args.days);
+    let written = write_events(&mut io::stdout().lock(), bank.events(), &bar);
+    bar.finish_and_clear();
+    match written {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever read has read enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(Failure::Environment(format!(
+            "standard output cannot be written ({error}): give it a file or a pipe with room left"
+        ))),
+    }
+}
+
+fn bank(args: &SimulateArgs) -> Result<Bank, Failure> {
+    let usage = |error: PlanError| Failure::Usage(error.to_string());
+    if !(1..=Plan::MAX_DAYS).contains(&args.days) {
+        let (days, identities) = (args.days, args.identities);
+        return Err(usage(PlanError::Size { days, identities }));
+    }
+    let mut plan = Plan::new(args.identities, args.days, args.seed);
+    plan.attacks = Attack::list(&args.attacks).map_err(usage)?;
+    plan.strength = args.strength;
+    plan.nuisances = args.nuisances;
+    plan.native = args.format == Format::Native;
+    Bank::new(&plan).map_err(usage)
+}
+
+fn write_labels(path: &Path, labels: &[Label]) -> Result<(), Failure> {
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        for label in labels {
+            writeln!(file, "{}", label.json())?;
+        }
+        file.flush()
+    };
+    write().map_err(|error| {
+        Failure::Environment(format!(
+            "labels file {} cannot be written ({error}): name a file in a folder you may write to",
+            path.display()
+        ))
+    })
+}
+
+fn write_events(
+    out: &mut impl Write,
+    lines: impl Iterator<Item = Line>,
+    bar: &ProgressBar,
+) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    let mut day = None;
+    for line in lines {
+        let today = line.ts_micros.div_euclid(DAY_MICROS);
+        if day.is_some_and(|day| day != today) {
+            bar.inc(1);
+        }
+        day = Some(today);
+        out.write_all(line.json.as_bytes())?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// A bar on standard error; it draws nothing where that is no terminal.
+fn progress(days: u32) -> ProgressBar {
+    let bar = ProgressBar::new(u64::from(days));
+    if let Ok(style) = ProgressStyle::with_template("simulating {bar:30} day {pos} of {len} {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(attacks: &str) -> SimulateArgs {
+        SimulateArgs {
+            identities: 10,
+            days: 3,
+            seed: 1,
+            attacks: attacks.to_owned(),
+            strength: 1.0,
+            nuisances: false,
+            labels: None,
+            format: Format::Native,
+        }
+    }
+
+    /// Takes `room` bytes, then breaks like a closed pipe.
+    struct Pipe {
+        room: usize,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.taken.len() >= self.room {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            self.taken.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn one_event_is_written_on_each_line() {
+        let mut pipe = Pipe {
+            room: usize::MAX,
+            taken: Vec::new(),
+        };
+        let bank = bank(&args("none")).unwrap();
+        write_events(&mut pipe, bank.events(), &ProgressBar::hidden()).unwrap();
+        let text = String::from_utf8(pipe.taken).unwrap();
+        assert_eq!(text.lines().count(), bank.events().count());
+        for line in text.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(event["identity"].is_string(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_ends_the_writing() {
+        let mut pipe = Pipe {
+            room: 1,
+            taken: Vec::new(),
+        };
+        let bank = bank(&args("none")).unwrap();
+        let error = write_events(&mut pipe, bank.events(), &ProgressBar::hidden()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn wrong_usage_is_named_and_told_apart_from_a_bad_environment() {
+        let unknown = bank(&args("A99")).unwrap_err();
+        assert!(
+            matches!(&unknown, Failure::Usage(text) if text.contains("A99") && text.contains("A3"))
+        );
+        assert!(matches!(bank(&args("A5x9")), Err(Failure::Usage(_))));
+        assert!(matches!(
+            bank(&SimulateArgs {
+                days: 0,
+                ..args("none")
+            }),
+            Err(Failure::Usage(_))
+        ));
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_labels(folder.path(), &[]).unwrap_err();
+        assert!(matches!(&error, Failure::Environment(text) if text.contains("labels file")));
+    }
+
+    #[test]
+    fn labels_are_written_one_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.ndjson");
+        let bank = bank(&args("A3,A5")).unwrap();
+        write_labels(&path, &bank.labels()).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.contains("\"scenario\":\"A5\""), "{text}");
+    }
+}

@@ -1,0 +1,331 @@
+//! What must hold between and beyond the types.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::problem::Problem;
+use super::read::nearest;
+use super::tree::{Content, Node};
+use super::{Config, Profile};
+
+/// What librdkafka is told by nhiwatch itself, with what to use instead. Exactly-once rests on them.
+pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
+    ("acks", "it follows from transactions"),
+    ("auto.offset.reset", "use `start`"),
+    ("bootstrap.servers", "use `kafka.brokers`"),
+    ("client.id", "use `kafka.instance`"),
+    (
+        "enable.auto.commit",
+        "offsets are committed in transactions",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets are committed in transactions",
+    ),
+    ("enable.idempotence", "it follows from transactions"),
+    ("enable.partition.eof", "restoring depends on it"),
+    ("group.id", "consumer groups have fixed names"),
+    ("group.instance.id", "use `kafka.instance`"),
+    ("group.protocol", "the assignment depends on it"),
+    ("isolation.level", "exactly-once depends on it"),
+    ("metadata.broker.list", "use `kafka.brokers`"),
+    (
+        "partition.assignment.strategy",
+        "the assignment depends on it",
+    ),
+    ("partitioner", "an identity's place depends on it"),
+    ("request.required.acks", "it follows from transactions"),
+    ("sasl.mechanism", "use `kafka.security.mechanism`"),
+    ("sasl.mechanisms", "use `kafka.security.mechanism`"),
+    ("sasl.password", "use `kafka.security.sasl_password`"),
+    ("sasl.username", "use `kafka.security.username`"),
+    ("security.protocol", "use `kafka.security.protocol`"),
+    ("ssl.ca.location", "use `kafka.security.ca_file`"),
+    ("ssl.ca.pem", "use `kafka.security.ca_file`"),
+    (
+        "ssl.certificate.location",
+        "use `kafka.security.certificate_file`",
+    ),
+    (
+        "ssl.certificate.pem",
+        "use `kafka.security.certificate_file`",
+    ),
+    ("ssl.key.location", "use `kafka.security.key_file`"),
+    ("ssl.key.password", "use `kafka.security.ssl_key_password`"),
+    ("ssl.key.pem", "use `kafka.security.key_file`"),
+    ("transactional.id", "it is made of `kafka.instance`"),
+];
+
+/// The rules that `config`, read from `tree`, breaks.
+pub(super) fn broken(config: &Config, tree: &Node, mappings: Option<&[&str]>) -> Vec<Problem> {
+    let mut check = Check {
+        tree,
+        problems: Vec::new(),
+    };
+    check.roles(config);
+    check.kafka(config);
+    check.security(config);
+    check.topics(config);
+    check.sources(config, mappings);
+    check.limits(config);
+    check.problems
+}
+
+struct Check<'a> {
+    tree: &'a Node,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    /// Unless `holds`, `path` is wrong.
+    fn demand(&mut self, holds: bool, path: &[&str], message: impl Into<String>, hint: &str) {
+        if !holds {
+            self.problems
+                .push(Problem::new(self.place(path), message, hint));
+        }
+    }
+
+    /// Where `path` stands in the file, or else the innermost section around it.
+    fn place(&self, path: &[&str]) -> Range<usize> {
+        (1..=path.len())
+            .rev()
+            .find_map(|depth| self.tree.find(&path[..depth]))
+            .map_or(0..0, |node| match &node.content {
+                // Of a section, its first key is enough to point at.
+                Content::Map(entries) => entries
+                    .first()
+                    .map_or(node.at.clone(), |entry| entry.at.clone()),
+                _ => node.at.clone(),
+            })
+    }
+
+    fn roles(&mut self, config: &Config) {
+        let roles = &config.roles;
+        let message = "this process would do nothing";
+        self.demand(
+            roles.intake || roles.watch,
+            &["roles"],
+            message,
+            "name `intake`, `watch` or both",
+        );
+        let idle = roles.intake && !roles.watch && config.sources.is_empty();
+        let hint = "name raw topics under `sources`, or add the role `watch`";
+        self.demand(
+            !idle,
+            &["roles"],
+            "the role `intake` alone has no sources to read",
+            hint,
+        );
+    }
+
+    fn kafka(&mut self, config: &Config) {
+        let kafka = &config.kafka;
+        for broker in kafka.brokers.split(',') {
+            let message = format!("`{broker}` is not a broker's host:port");
+            let hint = "write for example kafka-1:9092,kafka-2:9092";
+            self.demand(
+                is_host_port(broker.trim()),
+                &["kafka", "brokers"],
+                message,
+                hint,
+            );
+        }
+        let named = !kafka.instance.is_empty()
+            && kafka
+                .instance
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        let message = format!("`{}` cannot name an instance", kafka.instance);
+        self.demand(
+            named,
+            &["kafka", "instance"],
+            message,
+            "use letters, digits, `.`, `_` and `-`",
+        );
+        let message = format!("{} shards are not possible", kafka.shards);
+        let shards = (1..=64).contains(&kafka.shards);
+        self.demand(shards, &["kafka", "shards"], message, "expected 1 to 64");
+        let interval = kafka.commit_interval;
+        let possible = Duration::from_millis(10)..=Duration::from_secs(10);
+        let message = format!("a commit interval of {interval:?} is not possible");
+        let holds = possible.contains(&interval);
+        self.demand(
+            holds,
+            &["kafka", "commit_interval"],
+            message,
+            "expected 10ms to 10s",
+        );
+        let message = "a transaction of no records is not possible";
+        let holds = kafka.commit_records >= 1;
+        self.demand(
+            holds,
+            &["kafka", "commit_records"],
+            message,
+            "expected 1 or more",
+        );
+        for key in kafka.librdkafka.keys() {
+            let set = SET_BY_NHIWATCH.iter().find(|(set, _)| set == key);
+            if let Some((_, instead)) = set {
+                let path = ["kafka", "librdkafka", key];
+                let message = format!("`{key}` is set by nhiwatch itself");
+                self.demand(false, &path, message, &format!("remove it: {instead}"));
+            }
+        }
+    }
+
+    fn security(&mut self, config: &Config) {
+        let security = &config.kafka.security;
+        let logs_in = security.protocol.logs_in();
+        let message = "logging in needs mechanism, username and sasl_password";
+        let complete = security.mechanism.is_some()
+            && security.username.is_some()
+            && security.sasl_password.is_some();
+        let hint = "add what is missing under `kafka.security`, or choose another protocol";
+        self.demand(
+            !logs_in || complete,
+            &["kafka", "security", "protocol"],
+            message,
+            hint,
+        );
+        for (key, given) in [
+            ("mechanism", security.mechanism.is_some()),
+            ("username", security.username.is_some()),
+            ("sasl_password", security.sasl_password.is_some()),
+        ] {
+            let message = format!("`{key}` has no effect with this protocol");
+            let hint = "set `protocol` to sasl_ssl or sasl_plaintext, or remove it";
+            self.demand(
+                logs_in || !given,
+                &["kafka", "security", key],
+                message,
+                hint,
+            );
+        }
+    }
+
+    fn topics(&mut self, config: &Config) {
+        let topics = &config.topics;
+        let named = [
+            ("events", &topics.events),
+            ("alerts", &topics.alerts),
+            ("state", &topics.state),
+            ("deadletter", &topics.deadletter),
+            ("inventory", &topics.inventory),
+            ("feedback", &topics.feedback),
+        ];
+        for (index, (key, topic)) in named.iter().enumerate() {
+            self.topic(topic, &["topics", key]);
+            let first = named[..index].iter().find(|(_, other)| other == topic);
+            if let Some((first, _)) = first {
+                let message = format!("`{topic}` is also the topic for {first}");
+                self.demand(false, &["topics", key], message, "give each its own topic");
+            }
+        }
+        let message = format!("{} partitions are not possible", topics.partitions);
+        let holds = topics.partitions >= 1;
+        self.demand(
+            holds,
+            &["topics", "partitions"],
+            message,
+            "expected 1 or more",
+        );
+        let message = format!(
+            "a replication factor of {} is not possible",
+            topics.replication
+        );
+        let path = ["topics", "replication"];
+        self.demand(
+            topics.replication >= 1,
+            &path,
+            message,
+            "expected 1 or more",
+        );
+        let lone = config.profile == Profile::Prod && topics.replication == 1;
+        let message = "one copy of each topic is not enough with `profile: prod`";
+        self.demand(
+            !lone,
+            &path,
+            message,
+            "set `topics.replication: 3`, or use `profile: dev`",
+        );
+    }
+
+    fn topic(&mut self, topic: &str, path: &[&str]) {
+        let valid = !topic.is_empty()
+            && topic.len() <= 249
+            && !matches!(topic, "." | "..")
+            && topic
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        let hint = "use up to 249 letters, digits, `.`, `_` and `-`";
+        self.demand(valid, path, format!("`{topic}` cannot name a topic"), hint);
+    }
+
+    fn sources(&mut self, config: &Config, mappings: Option<&[&str]>) {
+        let own = &config.topics;
+        let own = [
+            &own.events,
+            &own.alerts,
+            &own.state,
+            &own.deadletter,
+            &own.inventory,
+            &own.feedback,
+        ];
+        for (index, source) in config.sources.iter().enumerate() {
+            let place = index.to_string();
+            let path = ["sources", &place, "topic"];
+            self.topic(&source.topic, &path);
+            let twice = config.sources[..index]
+                .iter()
+                .any(|other| other.topic == source.topic);
+            let message = format!("the topic `{}` is read by an earlier source", source.topic);
+            self.demand(!twice, &path, message, "name each raw topic once");
+            let message = format!("`{}` is one of nhiwatch's own topics", source.topic);
+            let raw = !own.contains(&&source.topic);
+            self.demand(raw, &path, message, "sources are raw topics; name another");
+            let known = mappings.is_none_or(|known| known.contains(&source.mapping.as_str()));
+            let all = || mappings.into_iter().flatten().copied().chain(["auto"]);
+            let hint = match nearest(&source.mapping, all()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("expected one of {}", all().collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("unknown mapping `{}`", source.mapping);
+            let path = ["sources", &place, "mapping"];
+            self.demand(known || source.mapping == "auto", &path, message, &hint);
+        }
+    }
+
+    fn limits(&mut self, config: &Config) {
+        let message = "no identities at all cannot be watched";
+        let holds = config.limits.identities >= 1;
+        self.demand(
+            holds,
+            &["limits", "identities"],
+            message,
+            "expected 1 or more",
+        );
+    }
+}
+
+/// `kafka-1:9092`, `[::1]:9092`, optionally behind `PROTOCOL://`.
+fn is_host_port(broker: &str) -> bool {
+    let address = broker
+        .split_once("://")
+        .map_or(broker, |(_, address)| address);
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return false;
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host_fits = match bare {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+        }
+    };
+    host_fits && port.parse::<u16>().is_ok_and(|port| port > 0)
+}

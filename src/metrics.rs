@@ -1,0 +1,381 @@
+//! The list of metrics, and the only way to touch them. No label ever carries anything from data.
+
+use nhiwatch_detectors::CARDS;
+use nhiwatch_detectors::kernel::detector::Severity;
+use nhiwatch_detectors::kernel::input::Fate;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// Every metric's name.
+pub const NAMES: &[&str] = &[
+    "nhiwatch_build_info",
+    "nhiwatch_records_total",
+    "nhiwatch_intake_records_total",
+    "nhiwatch_deadletters_total",
+    "nhiwatch_detector_evaluations_total",
+    "nhiwatch_detector_findings_total",
+    "nhiwatch_detector_panics_total",
+    "nhiwatch_alerts_total",
+    "nhiwatch_identities",
+    "nhiwatch_identities_learning",
+    "nhiwatch_identities_evicted_total",
+    "nhiwatch_consumer_lag_records",
+    "nhiwatch_watermark_timestamp_seconds",
+    "nhiwatch_commits_total",
+    "nhiwatch_commit_seconds",
+    "nhiwatch_teardowns_total",
+    "nhiwatch_restore_seconds",
+    "nhiwatch_partitions_assigned",
+    "nhiwatch_ready",
+];
+
+/// What became of one raw record in `intake`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Intake {
+    /// It became one or more events.
+    Mapped,
+    /// Its mapping leaves such records out on purpose.
+    Skipped,
+    /// It could not be read.
+    Deadletter,
+}
+
+impl Intake {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Mapped, Self::Skipped, Self::Deadletter];
+
+    /// Its label.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mapped => "mapped",
+            Self::Skipped => "skipped",
+            Self::Deadletter => "deadletter",
+        }
+    }
+}
+
+/// The metrics; clones are cheap and count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    records: IntCounterVec,
+    intake: IntCounterVec,
+    deadletters: IntCounterVec,
+    evaluations: IntCounterVec,
+    findings: IntCounterVec,
+    panics: IntCounterVec,
+    alerts: IntCounterVec,
+    identities: IntGauge,
+    identities_learning: IntGauge,
+    identities_evicted: IntCounter,
+    lag: IntGauge,
+    watermark: Gauge,
+    commits: IntCounter,
+    commit_seconds: Histogram,
+    teardowns: IntCounterVec,
+    restore_seconds: Gauge,
+    partitions: IntGauge,
+    ready: IntGauge,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Errors
+    ///
+    /// Only where the list itself is wrong, such as a name that stands in it twice.
+    pub fn new() -> prometheus::Result<Self> {
+        let list = List(Registry::new());
+        let metrics = Self {
+            records: list.counters(
+                "nhiwatch_records_total",
+                "Records of the event topic, by what became of them; each has one fate.",
+                &["fate"],
+            )?,
+            intake: list.counters(
+                "nhiwatch_intake_records_total",
+                "Raw records, by what became of them.",
+                &["outcome"],
+            )?,
+            deadletters: list.counters(
+                "nhiwatch_deadletters_total",
+                "Records sent to the dead-letter topic, by reason.",
+                &["reason"],
+            )?,
+            evaluations: list.counters(
+                "nhiwatch_detector_evaluations_total",
+                "Events a detector judged.",
+                &["detector"],
+            )?,
+            findings: list.counters(
+                "nhiwatch_detector_findings_total",
+                "Events a detector found unusual.",
+                &["detector"],
+            )?,
+            panics: list.counters(
+                "nhiwatch_detector_panics_total",
+                "Failures of a detector; each is a bug in it.",
+                &["detector"],
+            )?,
+            alerts: list.counters(
+                "nhiwatch_alerts_total",
+                "Incidents opened, by detector and severity.",
+                &["detector", "severity"],
+            )?,
+            identities: list.gauge(
+                "nhiwatch_identities",
+                "Identities this process keeps a baseline of.",
+            )?,
+            identities_learning: list.gauge(
+                "nhiwatch_identities_learning",
+                "Identities still watched without being judged.",
+            )?,
+            identities_evicted: list.counter(
+                "nhiwatch_identities_evicted_total",
+                "Identities forgotten to stay within the limit.",
+            )?,
+            lag: list.gauge(
+                "nhiwatch_consumer_lag_records",
+                "Records of the event topic not yet processed.",
+            )?,
+            watermark: list.float(
+                "nhiwatch_watermark_timestamp_seconds",
+                "How far event time has come in the slowest partition, as Unix time.",
+            )?,
+            commits: list.counter("nhiwatch_commits_total", "Transactions committed.")?,
+            commit_seconds: list.keep(Histogram::with_opts(
+                HistogramOpts::new(
+                    "nhiwatch_commit_seconds",
+                    "How long committing a transaction took.",
+                )
+                .buckets(vec![
+                    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+                ]),
+            )?)?,
+            teardowns: list.counters(
+                "nhiwatch_teardowns_total",
+                "Times a shard gave up its client and began anew, by reason.",
+                &["reason"],
+            )?,
+            restore_seconds: list.float(
+                "nhiwatch_restore_seconds",
+                "How long the latest restore of baselines took.",
+            )?,
+            partitions: list.gauge(
+                "nhiwatch_partitions_assigned",
+                "Partitions of the event topic this process has.",
+            )?,
+            ready: list.gauge(
+                "nhiwatch_ready",
+                "Whether the process does its work: 1 where /readyz answers 200.",
+            )?,
+            registry: list.0.clone(),
+        };
+        let build = IntGauge::with_opts(
+            Opts::new(
+                "nhiwatch_build_info",
+                "Always 1; the label names the version running.",
+            )
+            .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        list.keep(build)?.set(1);
+        metrics.start_at_zero();
+        Ok(metrics)
+    }
+
+    /// A rate can only be told from a series that was there before its first increase.
+    fn start_at_zero(&self) {
+        for fate in Fate::ALL {
+            self.records.with_label_values(&[fate.word()]);
+        }
+        for outcome in Intake::ALL {
+            self.intake.with_label_values(&[outcome.word()]);
+        }
+        for card in CARDS {
+            for family in [&self.evaluations, &self.findings, &self.panics] {
+                family.with_label_values(&[card.name]);
+            }
+            for severity in Severity::ALL {
+                self.alerts.with_label_values(&[card.name, severity.word()]);
+            }
+        }
+    }
+
+    /// Counts `count` records that had this fate.
+    pub fn records(&self, fate: Fate, count: u64) {
+        self.records.with_label_values(&[fate.word()]).inc_by(count);
+    }
+
+    /// Counts `count` raw records with this outcome.
+    pub fn intake(&self, outcome: Intake, count: u64) {
+        self.intake
+            .with_label_values(&[outcome.word()])
+            .inc_by(count);
+    }
+
+    /// Counts one record sent to the dead-letter topic; `reason` is a word of ours, not of the data.
+    pub fn deadletter(&self, reason: &'static str) {
+        self.deadletters.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts what one detector did since the last call; `detector` is its card's name.
+    pub fn detector(&self, detector: &'static str, evaluations: u64, findings: u64, panics: u64) {
+        self.evaluations
+            .with_label_values(&[detector])
+            .inc_by(evaluations);
+        self.findings
+            .with_label_values(&[detector])
+            .inc_by(findings);
+        self.panics.with_label_values(&[detector]).inc_by(panics);
+    }
+
+    /// Counts an incident that opened.
+    pub fn alert(&self, detector: &'static str, severity: Severity) {
+        self.alerts
+            .with_label_values(&[detector, severity.word()])
+            .inc();
+    }
+
+    /// Adds to the identities kept, and to those of them still learning; negative where they leave.
+    pub fn identities(&self, kept: i64, learning: i64) {
+        self.identities.add(kept);
+        self.identities_learning.add(learning);
+    }
+
+    /// Counts `count` identities forgotten.
+    pub fn evicted(&self, count: u64) {
+        self.identities_evicted.inc_by(count);
+    }
+
+    /// Sets the records not yet processed, over all partitions.
+    pub fn lag(&self, records: i64) {
+        self.lag.set(records);
+    }
+
+    /// Sets how far event time has come, in seconds of Unix time.
+    pub fn watermark(&self, seconds: f64) {
+        self.watermark.set(seconds);
+    }
+
+    /// Counts a commit that took so many seconds.
+    pub fn commit(&self, seconds: f64) {
+        self.commits.inc();
+        self.commit_seconds.observe(seconds);
+    }
+
+    /// Counts a shard that began anew; `reason` is a word of ours.
+    pub fn teardown(&self, reason: &'static str) {
+        self.teardowns.with_label_values(&[reason]).inc();
+    }
+
+    /// Sets how long the latest restore took, in seconds.
+    pub fn restore(&self, seconds: f64) {
+        self.restore_seconds.set(seconds);
+    }
+
+    /// Adds to the partitions assigned; negative where they are revoked.
+    pub fn partitions(&self, count: i64) {
+        self.partitions.add(count);
+    }
+
+    /// Sets whether the process does its work.
+    pub fn ready(&self, ready: bool) {
+        self.ready.set(i64::from(ready));
+    }
+
+    /// Everything, in Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// Where a metric cannot be written in it.
+    pub fn render(&self) -> prometheus::Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// Makes metrics and enters them in the registry.
+struct List(Registry);
+
+impl List {
+    fn keep<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.keep(IntCounter::new(name, help)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.keep(IntGauge::new(name, help)?)
+    }
+
+    fn float(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.keep(Gauge::new(name, help)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_holds_exactly_the_names_listed() {
+        let metrics = Metrics::new().unwrap();
+        // These two have no labels known beforehand.
+        metrics.deadletter("not-json");
+        metrics.teardown("fenced");
+        let mut held: Vec<String> = metrics
+            .registry
+            .gather()
+            .iter()
+            .map(|family| family.name().to_owned())
+            .collect();
+        let mut listed = NAMES.to_vec();
+        held.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(held, listed);
+    }
+
+    #[test]
+    fn every_known_label_is_there_from_the_start() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        for fate in Fate::ALL {
+            let line = format!("nhiwatch_records_total{{fate=\"{}\"}} 0\n", fate.word());
+            assert!(text.contains(&line), "{line}");
+        }
+        for card in CARDS {
+            let line = format!(
+                "nhiwatch_detector_panics_total{{detector=\"{}\"}} 0\n",
+                card.name
+            );
+            assert!(text.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn clones_count_together() {
+        let metrics = Metrics::new().unwrap();
+        metrics.clone().records(Fate::Late, 3);
+        let text = metrics.render().unwrap();
+        assert!(
+            text.contains("nhiwatch_records_total{fate=\"late\"} 3\n"),
+            "{text}"
+        );
+    }
+}

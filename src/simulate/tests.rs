@@ -1,0 +1,295 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{NaiveTime, Timelike};
+use serde_json::Value;
+
+use super::*;
+
+fn plan(identities: usize, days: u32, seed: u64) -> Plan {
+    Plan::new(identities, days, seed)
+}
+
+fn lines(plan: &Plan) -> Vec<Line> {
+    Bank::new(plan).unwrap().events().collect()
+}
+
+fn parsed(line: &Line) -> Value {
+    serde_json::from_str(&line.json).unwrap_or_else(|error| panic!("{error}: {}", line.json))
+}
+
+fn texts(plan: &Plan) -> Vec<String> {
+    lines(plan).into_iter().map(|line| line.json).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let mut one = plan(20, 6, 7);
+    one.attacks = Attack::ALL.to_vec();
+    one.nuisances = true;
+    assert_eq!(texts(&one), texts(&one));
+    assert_ne!(
+        texts(&one),
+        texts(&Plan {
+            seed: 8,
+            ..one.clone()
+        })
+    );
+    let labels = |plan: &Plan| Bank::new(plan).unwrap().labels();
+    assert_eq!(labels(&one), labels(&one));
+}
+
+#[test]
+fn events_come_in_the_order_of_time_and_within_the_run() {
+    let mut plan = plan(20, 6, 7);
+    plan.attacks = Attack::ALL.to_vec();
+    plan.nuisances = true;
+    let lines = lines(&plan);
+    assert!(lines.is_sorted_by_key(|line| line.ts_micros));
+    let end = (plan.start + Duration::days(6)).timestamp_micros();
+    let run = plan.start.timestamp_micros()..end;
+    assert!(lines.iter().all(|line| run.contains(&line.ts_micros)));
+}
+
+#[test]
+fn an_attack_only_adds_events_and_only_of_its_victim() {
+    let peace = plan(20, 8, 3);
+    let mut war = peace.clone();
+    war.attacks = Attack::list("all").unwrap();
+    let bank = Bank::new(&war).unwrap();
+    let victims: BTreeSet<_> = bank
+        .labels()
+        .into_iter()
+        .map(|label| label.identity)
+        .collect();
+    assert_eq!(victims.len(), Attack::ALL.len(), "victims are distinct");
+    let before: BTreeSet<_> = texts(&peace).into_iter().collect();
+    let mut kept = 0;
+    for line in bank.events() {
+        if before.contains(&line.json) {
+            kept += 1;
+        } else {
+            assert!(victims.contains(&line.identity), "{}", line.json);
+        }
+    }
+    assert_eq!(kept, before.len(), "no ordinary event is lost");
+}
+
+/// Regular hours of the venues in their own local time, said here a second time on purpose.
+fn in_session(mic: &str, ts: i64) -> bool {
+    let at = DateTime::from_timestamp_micros(ts).unwrap();
+    let (zone, open, close) = match mic {
+        "XLON" => (chrono_tz::Europe::London, (8, 0), (16, 30)),
+        "XNYS" | "XNAS" => (chrono_tz::America::New_York, (9, 30), (16, 0)),
+        other => panic!("unexpected venue {other}"),
+    };
+    let local = at.with_timezone(&zone);
+    let time = |(hour, minute)| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+    let weekday = !market::is_weekend(local.date_naive());
+    weekday && local.time() > time(open) && local.time().with_nanosecond(0).unwrap() < time(close)
+}
+
+#[test]
+fn ordinary_orders_are_inside_the_session_through_both_clock_changes_and_holidays() {
+    // Mid-March to mid-April and October to January hold every clock change and many holidays.
+    for (month, days) in [(3, 45), (10, 90)] {
+        let mut plan = plan(20, days, 11);
+        let start = NaiveDate::from_ymd_opt(2026, month, 1).unwrap();
+        plan.start = start.and_time(NaiveTime::MIN).and_utc();
+        let mut orders = 0;
+        for line in lines(&plan) {
+            if !line.json.contains("\"class\":\"order\"") {
+                continue;
+            }
+            let event = parsed(&line);
+            let venue = event["venue"].as_str().unwrap();
+            assert!(in_session(venue, line.ts_micros), "{}", line.json);
+            let closed = ["2026-04-03", "2026-12-25"];
+            assert!(
+                !closed.contains(&&event["ts"].as_str().unwrap()[..10]),
+                "{}",
+                line.json
+            );
+            let thanksgiving = event["ts"].as_str().unwrap().starts_with("2026-11-26");
+            assert!(!(thanksgiving && venue != "XLON"), "{}", line.json);
+            orders += 1;
+        }
+        assert!(orders > 4_000, "{orders} orders");
+    }
+}
+
+#[test]
+fn every_line_is_a_record_of_its_form() {
+    let mut mixed = plan(20, 6, 5);
+    mixed.attacks = Attack::ALL.to_vec();
+    let mut forms = BTreeMap::new();
+    let mut uids = BTreeSet::new();
+    for line in lines(&mixed) {
+        let event = parsed(&line);
+        *forms.entry(format!("{:?}", line.form)).or_insert(0) += 1;
+        let (who, time, uid) = match line.form {
+            Form::Native => {
+                for field in [
+                    "kind",
+                    "action",
+                    "class",
+                    "resource",
+                    "ip",
+                    "outcome",
+                    "credential",
+                ] {
+                    assert!(event[field].is_string(), "{field} in {}", line.json);
+                }
+                (&event["identity"], &event["ts"], &event["uid"])
+            }
+            Form::CloudTrail => (
+                &event["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"],
+                &event["eventTime"],
+                &event["eventID"],
+            ),
+        };
+        assert_eq!(who.as_str(), Some(line.identity.as_str()));
+        let time = DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap();
+        assert_eq!(time.timestamp_micros(), line.ts_micros);
+        assert!(
+            uids.insert(uid.as_str().unwrap().to_owned()),
+            "uid twice: {uid}"
+        );
+    }
+    assert!(
+        forms.len() == 2 && forms.values().all(|&count| count > 500),
+        "{forms:?}"
+    );
+}
+
+#[test]
+fn the_native_form_says_the_same_of_cloud_roles() {
+    let mixed = plan(10, 3, 5);
+    let native = Plan {
+        native: true,
+        ..mixed.clone()
+    };
+    for (one, other) in lines(&mixed).iter().zip(lines(&native)) {
+        assert_eq!(
+            (one.ts_micros, &one.identity),
+            (other.ts_micros, &other.identity)
+        );
+        assert_eq!(other.form, Form::Native);
+        if one.form == Form::CloudTrail {
+            let (raw, event) = (parsed(one), parsed(&other));
+            let service = raw["eventSource"]
+                .as_str()
+                .unwrap()
+                .replace(".amazonaws.com", "");
+            let action = format!("{service}:{}", raw["eventName"].as_str().unwrap());
+            assert_eq!(event["action"], action.as_str());
+            assert_eq!(event["uid"], raw["eventID"]);
+            assert_eq!(event["credential"], raw["userIdentity"]["accessKeyId"]);
+            assert_eq!(event["ip"], raw["sourceIPAddress"]);
+        }
+    }
+}
+
+#[test]
+fn the_bank_makes_a_moderate_number_of_events() {
+    for seed in [1, 2, 3] {
+        let count = lines(&plan(40, 42, seed)).len();
+        assert!((150_000..=250_000).contains(&count), "seed {seed}: {count}");
+    }
+}
+
+#[test]
+fn labels_match_events_in_the_scored_part_of_the_run() {
+    let mut plan = plan(40, 42, 9);
+    plan.attacks = Attack::list("A1x2,A3x3,A5x3,A7x2,A8x2").unwrap();
+    plan.nuisances = true;
+    let bank = Bank::new(&plan).unwrap();
+    let labels = bank.labels();
+    let victims: BTreeSet<_> = labels.iter().map(|label| &label.identity).collect();
+    assert_eq!((labels.len(), victims.len()), (14, 14), "one victim each");
+    assert_eq!(labels.iter().filter(|label| !label.malicious).count(), 2);
+    let lines: Vec<_> = bank.events().collect();
+    let baseline = (plan.start + Duration::days(28)).timestamp_micros();
+    for label in &labels {
+        let (from, to) = (label.from.timestamp_micros(), label.to.timestamp_micros());
+        assert!(from >= baseline, "{label:?}");
+        let own: Vec<_> = lines
+            .iter()
+            .filter(|line| line.identity == label.identity)
+            .collect();
+        for edge in [from, to] {
+            assert!(own.iter().any(|line| line.ts_micros == edge), "{label:?}");
+        }
+        let inside: Vec<_> = own
+            .iter()
+            .filter(|line| (from..=to).contains(&line.ts_micros))
+            .collect();
+        let has = |text: &str| inside.iter().any(|line| line.json.contains(text));
+        match label.scenario {
+            "A1" => assert!(has("\"192.0.2."), "{label:?}"),
+            "A3" => {
+                let before = own.iter().filter(|line| line.ts_micros < baseline).count();
+                let hourly = before as f64 / (28.0 * 24.0);
+                assert!(hourly >= 20.0, "{label:?}: {hourly} calls per hour");
+                assert!(
+                    inside.len() as f64 >= 40.0 * hourly,
+                    "{label:?}: {}",
+                    inside.len()
+                );
+            }
+            "A5" => {
+                assert!(inside.len() >= 10, "{label:?}");
+                for line in inside {
+                    let venue = parsed(line)["venue"].as_str().unwrap().to_owned();
+                    assert!(!in_session(&venue, line.ts_micros), "{label:?}");
+                }
+            }
+            "A7" => assert!(has("read_secret") && has("http_post") || has("drop-zone-outside")),
+            "A8" => assert!(has("read_customer") && has("send_mail"), "{label:?}"),
+            "N1" => assert!(has("GetObjectTagging"), "{label:?}"),
+            "N2" => {}
+            other => panic!("unexpected scenario {other}"),
+        }
+        let json: Value = serde_json::from_str(&label.json()).unwrap();
+        assert_eq!(json["scenario"], label.scenario);
+        assert_eq!(json["malicious"], label.malicious);
+        assert!(
+            json["detectors"]
+                .as_array()
+                .is_some_and(|names| !names.is_empty())
+        );
+    }
+}
+
+#[test]
+fn attack_lists_are_read_and_mistakes_named() {
+    assert_eq!(Attack::list("none").unwrap(), []);
+    let two = [
+        Attack::BulkRead,
+        Attack::OffHoursOrders,
+        Attack::OffHoursOrders,
+    ];
+    assert_eq!(Attack::list("A3, A5x2").unwrap(), two);
+    for wrong in ["A99", "A3,", "A5x0", "A5xx", "burst"] {
+        let error = Attack::list(wrong).unwrap_err().to_string();
+        assert!(error.contains("A3") && error.contains("A8"), "{error}");
+    }
+}
+
+#[test]
+fn plans_that_cannot_be_carried_out_are_refused() {
+    let refused = |plan: &Plan| Bank::new(plan).unwrap_err().to_string();
+    assert!(refused(&plan(0, 5, 1)).contains("1 to 600 days"));
+    assert!(refused(&plan(5, 601, 1)).contains("1 to 600 days"));
+    let crowded = Plan {
+        attacks: vec![Attack::OffHoursOrders; 9],
+        ..plan(10, 5, 1)
+    };
+    assert!(refused(&crowded).contains("A5"));
+    assert!(
+        refused(&Plan {
+            strength: 0.0,
+            ..plan(5, 5, 1)
+        })
+        .contains("strength")
+    );
+}

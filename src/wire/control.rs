@@ -1,0 +1,298 @@
+//! Control records: news for the engine that travels on the events' own log, so that a replay sees
+//! it at the same place.
+
+use std::borrow::Cow;
+
+use chrono_tz::Tz;
+use nhiwatch_detectors::kernel::detector::IncidentId;
+use nhiwatch_detectors::kernel::input::{Input, Ruling};
+use nhiwatch_detectors::kernel::inventory::Declared;
+use nhiwatch_detectors::kernel::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Number, Value};
+
+use super::event::{NAME_MAX, RECORD_MAX};
+use super::reject::{Reason, Reject};
+use super::timestamp;
+
+/// Name of the record header that marks a control record; its value is one of [`Control`]'s words.
+pub const HEADER: &str = "nhiwatch-kind";
+
+/// What a control record is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Control {
+    /// Time has passed.
+    Heartbeat,
+    /// What is declared of an identity has changed.
+    Inventory,
+    /// An analyst has judged an incident.
+    Feedback,
+}
+
+impl Control {
+    /// The word in the header.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "heartbeat",
+            Self::Inventory => "inventory",
+            Self::Feedback => "feedback",
+        }
+    }
+
+    /// The control that `word` stands for, if any.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Heartbeat, Self::Inventory, Self::Feedback]
+            .into_iter()
+            .find(|c| c.word() == word)
+    }
+}
+
+/// Reads the control record of kind `word`; a record without a value removes an inventory entry.
+///
+/// # Errors
+/// `control` for a word or value that says nothing valid, `timestamp`, `key-mismatch`, `too-large`.
+pub fn read<'a>(
+    word: &str,
+    key: Option<&'a [u8]>,
+    value: Option<&[u8]>,
+) -> Result<Input<'a>, Reject> {
+    let control = Control::from_word(word).ok_or_else(|| {
+        fault(format_args!(
+            "`{word}` is not heartbeat, inventory or feedback"
+        ))
+    })?;
+    match (control, value) {
+        (Control::Inventory, None) => Ok(Input::Inventory {
+            identity: identity(key)?,
+            declared: None,
+        }),
+        (_, None) => Err(Reject::new(Reason::Empty, format_args!("{word}: no value"))),
+        (Control::Heartbeat, Some(value)) => {
+            let beat: Heartbeat = json(value)?;
+            Ok(Input::Heartbeat { ts: beat.read()? })
+        }
+        (Control::Inventory, Some(value)) => {
+            let identity = identity(key)?;
+            let entry: Entry<'_> = json(value)?;
+            same(identity, entry.identity.as_deref())?;
+            Ok(Input::Inventory {
+                identity,
+                declared: Some(entry.declared()?),
+            })
+        }
+        (Control::Feedback, Some(value)) => {
+            let identity = identity(key)?;
+            let feedback: Feedback<'_> = json(value)?;
+            same(identity, feedback.identity.as_deref())?;
+            let incident = IncidentId::parse(&feedback.incident)
+                .ok_or_else(|| fault(format_args!("incident: not 32 hex digits")))?;
+            let ruling = Ruling::from_word(&feedback.ruling)
+                .ok_or_else(|| fault(format_args!("ruling: not benign or malicious")))?;
+            Ok(Input::Feedback {
+                identity,
+                incident,
+                ruling,
+            })
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Heartbeat {
+    ts: Value,
+}
+
+impl Heartbeat {
+    fn read(&self) -> Result<Timestamp, Reject> {
+        let number = |number: &Number| match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => timestamp::integer(whole),
+            (None, float) => timestamp::float(float.unwrap_or(f64::NAN)),
+        };
+        match &self.ts {
+            Value::String(written) => timestamp::text(written),
+            Value::Number(written) => number(written),
+            _ => Err(fault(format_args!(
+                "ts: neither an RFC 3339 string nor an epoch number"
+            ))),
+        }
+    }
+}
+
+/// The part of an inventory entry that detection uses; the contract's other fields may be there.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    identity: Option<Cow<'a, str>>,
+    timezone: Option<String>,
+    owner: Option<String>,
+    group: Option<String>,
+    tier: Option<u8>,
+}
+
+impl Entry<'_> {
+    fn declared(self) -> Result<Declared, Reject> {
+        if let Some(tier) = self.tier.filter(|tier| !(1..=4).contains(tier)) {
+            return Err(fault(format_args!("tier: {tier} is not in 1..=4")));
+        }
+        let timezone = self
+            .timezone
+            .map(|name| {
+                name.parse::<Tz>()
+                    .map_err(|_| fault(format_args!("timezone: `{name}` is no IANA time zone")))
+            })
+            .transpose()?;
+        Ok(Declared {
+            timezone,
+            owner: self.owner,
+            group: self.group,
+            tier: self.tier,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Feedback<'a> {
+    #[serde(borrow)]
+    identity: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    incident: Cow<'a, str>,
+    #[serde(borrow)]
+    ruling: Cow<'a, str>,
+}
+
+fn json<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Reject> {
+    if value.len() > RECORD_MAX {
+        return Err(Reject::new(
+            Reason::TooLarge,
+            format_args!("{} bytes", value.len()),
+        ));
+    }
+    serde_json::from_slice(value).map_err(|error| fault(format_args!("{error}")))
+}
+
+fn identity(key: Option<&[u8]>) -> Result<&str, Reject> {
+    let key = key.unwrap_or_default();
+    match str::from_utf8(key) {
+        Ok("") => Err(Reject::new(Reason::KeyMismatch, "the record has no key")),
+        Ok(key) if key.len() > NAME_MAX => Err(Reject::new(
+            Reason::TooLarge,
+            format_args!("key: {} bytes", key.len()),
+        )),
+        Ok(key) => Ok(key),
+        Err(error) => Err(Reject::new(Reason::Utf8, format_args!("key: {error}"))),
+    }
+}
+
+fn same(key: &str, identity: Option<&str>) -> Result<(), Reject> {
+    match identity {
+        Some(identity) if identity != key => Err(Reject::new(
+            Reason::KeyMismatch,
+            format_args!("the key is `{key}`, the identity `{identity}`"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn fault(detail: std::fmt::Arguments<'_>) -> Reject {
+    Reject::new(Reason::Control, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(word: &str, key: Option<&str>, value: Option<&str>) -> Option<Reason> {
+        read(word, key.map(str::as_bytes), value.map(str::as_bytes))
+            .err()
+            .map(|e| e.reason)
+    }
+
+    #[test]
+    fn an_inventory_entry_is_read_and_its_other_fields_accepted() {
+        let value = br#"{"identity":"a","timezone":"Europe/London","tier":2,"owner":"pay","aliases":["b"]}"#;
+        let Ok(Input::Inventory {
+            identity,
+            declared: Some(declared),
+        }) = read("inventory", Some(b"a"), Some(value))
+        else {
+            panic!("not read")
+        };
+        assert_eq!(identity, "a");
+        assert_eq!(declared.timezone, Some(Tz::Europe__London));
+        assert_eq!(
+            (declared.owner.as_deref(), declared.tier),
+            (Some("pay"), Some(2))
+        );
+    }
+
+    #[test]
+    fn an_inventory_tombstone_removes_the_entry() {
+        let read = read("inventory", Some(b"a"), None);
+        assert!(matches!(
+            read,
+            Ok(Input::Inventory {
+                identity: "a",
+                declared: None
+            })
+        ));
+    }
+
+    #[test]
+    fn heartbeats_and_rulings_are_read() {
+        let beat = read("heartbeat", None, Some(br#"{"ts":1790000000}"#));
+        assert!(
+            matches!(beat, Ok(Input::Heartbeat { ts }) if ts == Timestamp::from_seconds(1_790_000_000))
+        );
+        let value = br#"{"incident":"000102030405060708090a0b0c0d0e0f","ruling":"benign"}"#;
+        let ruling = read("feedback", Some(b"a"), Some(value));
+        assert!(matches!(
+            ruling,
+            Ok(Input::Feedback {
+                ruling: Ruling::Benign,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn what_says_nothing_valid_is_refused() {
+        let long = "x".repeat(100_000);
+        for (word, key, value, expected) in [
+            ("restart", Some("a"), Some("{}"), Reason::Control),
+            (&long, Some("a"), Some("{}"), Reason::Control),
+            ("heartbeat", None, None, Reason::Empty),
+            ("heartbeat", None, Some("{"), Reason::Control),
+            ("heartbeat", None, Some(r#"{"ts":[1]}"#), Reason::Control),
+            ("heartbeat", None, Some(r#"{"ts":-1}"#), Reason::Timestamp),
+            ("inventory", None, Some("{}"), Reason::KeyMismatch),
+            (
+                "inventory",
+                Some("a"),
+                Some(r#"{"identity":"b"}"#),
+                Reason::KeyMismatch,
+            ),
+            (
+                "inventory",
+                Some("a"),
+                Some(r#"{"timezone":"Mars/Base"}"#),
+                Reason::Control,
+            ),
+            (
+                "inventory",
+                Some("a"),
+                Some(r#"{"tier":9}"#),
+                Reason::Control,
+            ),
+            (
+                "feedback",
+                Some("a"),
+                Some(r#"{"incident":"12","ruling":"benign"}"#),
+                Reason::Control,
+            ),
+        ] {
+            assert_eq!(reason(word, key, value), Some(expected), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The wire format: bytes in, the kernel's values out, and back.
+
+pub mod control;
+pub mod encode;
+pub mod event;
+mod fields;
+pub mod input;
+pub mod log;
+pub mod reject;
+pub mod timestamp;
+mod values;
+
+pub use event::RawEvent;
+pub use input::{with_input, with_input_counted};
+pub use log::LogLine;
+pub use reject::{Reason, Reject};

@@ -1,0 +1,123 @@
+//! The binary as its users meet it.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::process::{Command, Stdio};
+
+/// Exit code, standard output and standard error of `nhiwatch ARGS`, in an environment of nothing.
+fn nhiwatch(args: &[&str]) -> (i32, String, String) {
+    nhiwatch_with(args, &[])
+}
+
+fn nhiwatch_with(args: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for args in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &[],
+        &["check", "--confg", "x"],
+    ] {
+        let (code, out, err) = nhiwatch(args);
+        assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");
+    }
+    let (code, _, err) = nhiwatch(&["detectors", "offhours"]);
+    assert_eq!(code, 2);
+    assert_eq!(
+        err,
+        "error: no detector is called `offhours`; did you mean `off-hours`?\n"
+    );
+    let (code, _, err) = nhiwatch(&["--log-level", "a=b=c", "detectors"]);
+    assert_eq!(code, 2, "{err}");
+}
+
+#[test]
+fn each_commands_help_is_reviewed() {
+    for name in ["check", "detectors", "completions"] {
+        let (code, out, _) = nhiwatch(&[name, "--help"]);
+        assert_eq!(code, 0);
+        insta::assert_snapshot!(format!("help-{name}"), out);
+    }
+}
+
+#[test]
+fn check_tells_fine_from_invalid_from_unreadable() {
+    let (code, out, err) = nhiwatch(&["check", "--config", "config/nhiwatch.yaml"]);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "config/nhiwatch.yaml is fine\n", "")
+    );
+    let (code, out, err) = nhiwatch(&["check", "--config", "tests/config/prod.yaml"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        err.starts_with("error: 1 error in tests/config/prod.yaml\n"),
+        "{err}"
+    );
+    let (code, _, err) = nhiwatch(&["check", "--config", "tests/config/none.yaml"]);
+    assert_eq!(code, 3, "{err}");
+}
+
+#[test]
+fn a_flag_can_be_given_by_the_environment() {
+    let (code, ..) = nhiwatch_with(&["check"], &[("NHIWATCH_CONFIG", "tests/config/prod.yaml")]);
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn detectors_are_listed_and_have_pages() {
+    let (code, list, _) = nhiwatch(&["detectors"]);
+    assert_eq!(code, 0);
+    for card in nhiwatch_detectors::CARDS {
+        assert!(
+            list.contains(card.name) && list.contains(card.summary),
+            "{list}"
+        );
+        assert_eq!(nhiwatch(&["detectors", card.name]).1, card.page);
+    }
+}
+
+#[test]
+fn shells_get_completions() {
+    for (shell, part) in [
+        ("bash", "complete -F _nhiwatch"),
+        ("zsh", "#compdef nhiwatch"),
+        ("fish", "complete -c nhiwatch"),
+    ] {
+        let (code, out, _) = nhiwatch(&["completions", shell]);
+        assert_eq!(code, 0);
+        assert!(
+            out.contains(part) && out.contains("detectors"),
+            "{shell}: {out}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .args(["completions", "bash"])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+}

@@ -1,0 +1,249 @@
+//! The event schema at the edge: what is read, what is refused, and why.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use nhiwatch::wire::event::{RECORD_MAX, field_names};
+use nhiwatch::wire::{RawEvent, Reason, encode, with_input};
+use nhiwatch_detectors::kernel::event::{Class, Count, Event, Kind, Outcome};
+use nhiwatch_detectors::kernel::time::Timestamp;
+use proptest::prelude::*;
+
+const GOOD: &str = r#"{"ts":"2026-11-22T02:13:07Z","identity":"svc","action":"s3:GetObject"}"#;
+
+fn reason(bytes: &[u8]) -> Option<Reason> {
+    RawEvent::parse(bytes)
+        .and_then(|raw| raw.event(None).map(drop))
+        .err()
+        .map(|e| e.reason)
+}
+
+/// The good event with `fields` added.
+fn with(fields: &str) -> Vec<u8> {
+    format!("{},{fields}}}", &GOOD[..GOOD.len() - 1]).into_bytes()
+}
+
+#[test]
+fn every_poison_is_refused_for_its_own_reason_and_its_neighbours_are_read() {
+    let many: Vec<String> = (0..100_000).map(|n| format!("\"f{n:06}\":0")).collect();
+    let few: Vec<String> = (0..2000).map(|n| format!("\"f{n}\":0")).collect();
+    let poisons: Vec<(&str, Vec<u8>, Reason)> = vec![
+        ("empty", b"".to_vec(), Reason::Empty),
+        ("blank", b" \n".to_vec(), Reason::Empty),
+        ("null", b"null".to_vec(), Reason::WrongType),
+        ("truncated", GOOD.as_bytes()[..40].to_vec(), Reason::Json),
+        (
+            "wrong type",
+            br#"{"ts":1790000000,"identity":7,"action":"a"}"#.to_vec(),
+            Reason::WrongType,
+        ),
+        ("deep", "[".repeat(10_000).into_bytes(), Reason::WrongType),
+        (
+            "deep inside",
+            with(&format!("\"x\":{}", "[".repeat(10_000))),
+            Reason::Json,
+        ),
+        (
+            "1 MiB string",
+            with(&format!("\"x\":\"{}\"", "a".repeat(RECORD_MAX))),
+            Reason::TooLarge,
+        ),
+        (
+            "long string",
+            with(&format!("\"app\":\"{}\"", "a".repeat(9000))),
+            Reason::TooLarge,
+        ),
+        ("100k fields", with(&many.join(",")), Reason::TooLarge),
+        ("2k fields", with(&few.join(",")), Reason::TooLarge),
+        ("repeated key", with("\"identity\":\"root\""), Reason::Json),
+        (
+            "bad UTF-8",
+            b"{\"ts\":1790000000,\"identity\":\"\xff\",\"action\":\"a\"}".to_vec(),
+            Reason::Utf8,
+        ),
+        ("lone surrogate", with(r#""app":"\ud800""#), Reason::Json),
+        ("raw NUL", with("\"app\":\"\0\""), Reason::Json),
+        ("escaped NUL", with(r#""app":"\u0000""#), Reason::WrongType),
+        ("NaN", with("\"amount\":NaN"), Reason::Json),
+        ("1e999", with("\"amount\":1e999"), Reason::Json),
+        ("1e999 inside", with("\"x\":[1e999]"), Reason::Json),
+        (
+            "integer overflow",
+            with("\"asn\":4294967296"),
+            Reason::WrongType,
+        ),
+        (
+            "huge time",
+            br#"{"ts":99999999999999999999,"identity":"s","action":"a"}"#.to_vec(),
+            Reason::Timestamp,
+        ),
+        ("count of 0", with("\"count\":0"), Reason::WrongType),
+        (
+            "unknown word",
+            with("\"class\":\"magic\""),
+            Reason::WrongType,
+        ),
+        (
+            "unknown schema",
+            br#"{"user":"a","verb":"b"}"#.to_vec(),
+            Reason::MissingField,
+        ),
+        (
+            "empty identity",
+            br#"{"ts":1790000000,"identity":"","action":"a"}"#.to_vec(),
+            Reason::MissingField,
+        ),
+        (
+            "Avro in JSON",
+            br#"{"ts":{"long":1790000000},"identity":{"string":"s"},"action":"a"}"#.to_vec(),
+            Reason::WrongType,
+        ),
+        ("binary Avro", b"\0\0\0\0\x07\x02svc".to_vec(), Reason::Json),
+        (
+            "byte order mark",
+            format!("\u{feff}{GOOD}").into_bytes(),
+            Reason::Json,
+        ),
+        (
+            "trailing bytes",
+            format!("{GOOD}{GOOD}").into_bytes(),
+            Reason::Json,
+        ),
+    ];
+    for (name, poison, expected) in poisons {
+        assert_eq!(reason(&poison), Some(expected), "{name}");
+        assert_eq!(reason(GOOD.as_bytes()), None, "after {name}");
+    }
+    let tombstone = with_input(None, Some(b"svc"), None, None, |input| input.map(drop));
+    assert_eq!(tombstone.map_err(|e| e.reason), Err(Reason::Empty));
+    let bomb = "x".repeat(1 << 20);
+    let headers = with_input(Some(&bomb), Some(b"svc"), Some(b"{}"), None, |input| {
+        input.map(drop)
+    });
+    assert!(headers.is_err_and(|e| e.reason == Reason::Control && e.detail.len() < 1000));
+}
+
+#[test]
+fn a_refusal_names_the_field() {
+    let reject = RawEvent::parse(br#"{"identity":"a","asn":"x"}"#).expect_err("not refused");
+    assert!(reject.detail.starts_with("asn: "), "{reject}");
+}
+
+#[test]
+fn null_and_empty_mean_absent() {
+    let bytes = with(r#""ip":"","asn":null,"on_behalf_of":null,"kind":null,"app":null"#);
+    let raw = RawEvent::parse(&bytes).expect("refused");
+    let event = raw.event(None).expect("refused");
+    assert_eq!(
+        (event.ip, event.asn, event.app, event.kind),
+        (None, None, None, Kind::Unknown)
+    );
+}
+
+#[test]
+fn strings_without_escapes_are_borrowed_from_the_record() {
+    let bytes = with(r#""resource":"arn:aws:s3:::pos","on_behalf_of":["alice"]"#);
+    let raw = RawEvent::parse(&bytes).expect("refused");
+    let event = raw.event(None).expect("refused");
+    let inside = bytes.as_ptr_range();
+    for text in [
+        event.identity,
+        event.action,
+        event.resource.expect("absent"),
+        &event.on_behalf_of[0],
+    ] {
+        assert!(inside.contains(&text.as_ptr()), "{text} was copied");
+    }
+}
+
+#[test]
+fn the_published_schema_has_exactly_the_fields_that_are_read() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../config/schema/event.schema.json")).expect("not JSON");
+    let published: BTreeSet<&str> = schema["properties"]
+        .as_object()
+        .expect("no properties")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(published, field_names().collect());
+    let words = |field: &str| -> Vec<String> {
+        let words = schema["properties"][field]["enum"]
+            .as_array()
+            .expect("no enum");
+        words
+            .iter()
+            .filter_map(|w| w.as_str())
+            .filter(|w| !w.is_empty())
+            .map(String::from)
+            .collect()
+    };
+    assert_eq!(
+        words("kind"),
+        Kind::ALL.iter().map(|w| w.word()).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("class"),
+        Class::ALL.iter().map(|w| w.word()).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("outcome"),
+        Outcome::ALL.iter().map(|w| w.word()).collect::<Vec<_>>()
+    );
+}
+
+fn text() -> impl Strategy<Value = Option<String>> {
+    proptest::option::of("[^\u{0}]{1,12}")
+}
+
+fn number() -> impl Strategy<Value = Option<f64>> {
+    proptest::option::of((0..1_000_000_000_u32).prop_map(|cents| f64::from(cents) / 100.0))
+}
+
+proptest! {
+    #[test]
+    fn an_event_reads_back_as_it_was_written(
+        micros in Timestamp::MIN.micros()..=Timestamp::MAX.micros(),
+        names in ("[^\u{0}]{1,20}", "[^\u{0}]{1,20}"),
+        chain in proptest::collection::vec("[^\u{0}]{0,8}", 0..3),
+        texts in proptest::collection::vec(text(), 21),
+        numbers in (number(), number(), number(), proptest::option::of(any::<u32>())),
+        words in (0..Kind::ALL.len(), 0..Class::ALL.len(), 0..Outcome::ALL.len()),
+        count in 1..=Count::MAX,
+    ) {
+        let chain: Vec<Cow<'_, str>> = chain.into_iter().map(Cow::Owned).collect();
+        let mut next = texts.iter().map(Option::as_deref);
+        let mut text = || next.next().flatten();
+        let event = Event {
+            ts: Timestamp::from_micros(micros), received: None,
+            uid: text(), identity: &names.0, kind: Kind::ALL[words.0], on_behalf_of: &chain,
+            credential: text(), credential_kind: text(), action: &names.1, class: Class::ALL[words.1],
+            resource: text(), resource_type: text(), resource_class: text(), ip: text(),
+            asn: numbers.3, country: text(), user_agent: text(), outcome: Outcome::ALL[words.2],
+            code: text(), session: text(), trace: text(), venue: text(), symbol: text(), side: text(),
+            quantity: numbers.0, amount: numbers.1, currency: text(), bytes: numbers.2,
+            count: Count::new(count.into()).expect("in range"),
+            env: text(), app: text(), app_version: text(), tenant: text(), approval_id: text(),
+        };
+        let json = encode::event(&event);
+        let raw = RawEvent::parse(json.as_bytes()).expect("refused");
+        prop_assert_eq!(format!("{:?}", raw.event(None).expect("refused")), format!("{event:?}"));
+        prop_assert_eq!(raw.unknown, 0);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = reason(&bytes);
+    }
+
+    #[test]
+    fn no_damage_to_an_event_makes_it_panic(
+        at in 0..200_usize, byte in any::<u8>(), cut in 0..200_usize,
+    ) {
+        let mut bytes = with(r#""on_behalf_of":["a","b"],"asn":7,"amount":1.5,"app":"\u00e9","x":{"y":[1]}"#);
+        let end = bytes.len();
+        bytes[at % end] = byte;
+        bytes.truncate(end - cut % end);
+        let _ = reason(&bytes);
+    }
+}
