@@ -1,5 +1,4 @@
 //! The files a user deploys fit the program: metrics, paths, configuration, hardening.
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
