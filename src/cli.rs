@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{calendars, check, completions, detectors, map, simulate};
+use crate::commands::{calendars, check, completions, detectors, map, run, simulate, topics};
 use crate::failure::Failure;
 
 /// A streaming anomaly detector for non-human identities
@@ -36,11 +36,13 @@ pub struct Cli {
     reason = "each variant is the command of that name, described there"
 )]
 pub enum Command {
+    Run(run::RunArgs),
     Check(check::CheckArgs),
     Map(map::MapArgs),
     Simulate(simulate::SimulateArgs),
     Detectors(detectors::DetectorsArgs),
     Calendars(calendars::CalendarsArgs),
+    Topics(topics::TopicsArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -52,11 +54,13 @@ impl Command {
     /// As the command has it.
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Run(args) => run::run(args),
             Self::Check(args) => check::run(args),
             Self::Map(args) => map::run(args),
             Self::Simulate(args) => simulate::run(args),
             Self::Detectors(args) => detectors::run(args),
             Self::Calendars(args) => calendars::run(args),
+            Self::Topics(args) => topics::run(args),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -5,7 +5,9 @@ pub mod check;
 pub mod completions;
 pub mod detectors;
 pub mod map;
+pub mod run;
 pub mod simulate;
+pub mod topics;
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;

@@ -44,6 +44,9 @@ impl ConsumerContext for Assignments {
         } else {
             Rebalance::Revoked
         };
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(rebalance);
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rebalance);
     }
 }

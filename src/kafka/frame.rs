@@ -25,7 +25,10 @@ pub fn wrap(as_of: i64, payload: &[u8], to: &mut Vec<u8>) {
 /// Where it is of another version, cut off or damaged; the text says which.
 pub fn unwrap(frame: &[u8]) -> Result<(i64, &[u8]), String> {
     let Some((header, payload)) = frame.split_at_checked(HEADER) else {
-        return Err(format!("{} bytes are too few for a state record", frame.len()));
+        return Err(format!(
+            "{} bytes are too few for a state record",
+            frame.len()
+        ));
     };
     if header[0] != VERSION {
         return Err(format!("frame version {} is not {VERSION}", header[0]));

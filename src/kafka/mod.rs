@@ -74,4 +74,3 @@ impl Teardown {
         move |source| Self::Kafka { what, source }
     }
 }
-

@@ -23,7 +23,10 @@ pub fn flush(
             return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
         }
         let slice = left.min(Duration::from_millis(50)).as_millis() as i32;
-        #[expect(unsafe_code, reason = "the binding wraps this call in a poll of 100 ms")]
+        #[expect(
+            unsafe_code,
+            reason = "the binding wraps this call in a poll of 100 ms"
+        )]
         // SAFETY: the handle belongs to `producer`, which outlives the call, and librdkafka allows
         // a flush from any thread.
         unsafe {

@@ -74,7 +74,11 @@ pub fn restore(
             )));
         }
     };
-    Ok(Restored { engine, next, records })
+    Ok(Restored {
+        engine,
+        next,
+        records,
+    })
 }
 
 /// Reads every state record of `partition` into `engine`; gives the progress and the number read.
@@ -149,7 +153,9 @@ fn load(
         if key == frame::PROGRESS {
             progress = Some(serde_json::from_slice(payload).map_err(|e| refused(e.to_string()))?);
         } else {
-            engine.restore(key, payload).map_err(|error| refused(error.reason))?;
+            engine
+                .restore(key, payload)
+                .map_err(|error| refused(error.reason))?;
         }
         records += 1;
     }
@@ -170,7 +176,9 @@ fn committed(
         let answer = consumer
             .committed_offsets(list.clone(), TIMEOUT)
             .map_err(Teardown::during("asking for the committed offset"))?;
-        let offset = answer.find_partition(topic, partition).map(|found| found.offset());
+        let offset = answer
+            .find_partition(topic, partition)
+            .map(|found| found.offset());
         if let Some(Offset::Offset(offset)) = offset {
             return Ok(Some(offset));
         }

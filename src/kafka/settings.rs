@@ -42,8 +42,10 @@ pub fn client(kafka: &Kafka) -> Result<ClientConfig, Failure> {
     if let Some(name) = &security.username {
         client.set("sasl.username", name);
     }
-    let secrets =
-        [("sasl.password", &security.sasl_password), ("ssl.key.password", &security.ssl_key_password)];
+    let secrets = [
+        ("sasl.password", &security.sasl_password),
+        ("ssl.key.password", &security.ssl_key_password),
+    ];
     for (key, secret) in secrets {
         if let Some(secret) = secret {
             client.set(key, secret.reveal()?);

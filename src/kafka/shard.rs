@@ -36,7 +36,9 @@ pub fn run(service: &Service, number: usize) -> Result<(), crate::failure::Failu
             Ok(()) => break,
             Err(error) => {
                 service.metrics.teardown(error.word());
-                service.health.set_unready(format!("shard {number}: {error}"));
+                service
+                    .health
+                    .set_unready(format!("shard {number}: {error}"));
                 if service.config.profile == Profile::Demo {
                     return Err(crate::failure::Failure::Environment(error.to_string()));
                 }
@@ -110,7 +112,10 @@ impl<'s> Shard<'s> {
             seen_first: false,
         };
         let outcome = shard.work();
-        shard.service.metrics.partitions(-(shard.owned.len() as i64));
+        shard
+            .service
+            .metrics
+            .partitions(-(shard.owned.len() as i64));
         outcome
     }
 
@@ -138,7 +143,11 @@ impl<'s> Shard<'s> {
     }
 
     fn poll(&mut self) -> Result<(), Teardown> {
-        let wait = if self.transaction.age().is_some() { 5 } else { 50 };
+        let wait = if self.transaction.age().is_some() {
+            5
+        } else {
+            50
+        };
         let message = self.consumer.poll(Duration::from_millis(wait));
         let rebalances = self.consumer.context().take();
         if !rebalances.is_empty() {
@@ -157,7 +166,9 @@ impl<'s> Shard<'s> {
                 _ => Err(Teardown::during("consuming")(error)),
             },
             Some(Ok(message)) => {
-                let Some(owned) = self.owned.get_mut(&message.partition()) else { return Ok(()) };
+                let Some(owned) = self.owned.get_mut(&message.partition()) else {
+                    return Ok(());
+                };
                 if message.offset() < owned.next {
                     return Ok(());
                 }
@@ -165,7 +176,9 @@ impl<'s> Shard<'s> {
                 let before = self.alerts.len();
                 let rejected = take(owned, &message, &mut self.alerts);
                 self.taken += 1;
-                self.urgent |= self.alerts[before..].iter().any(|a| a.severity >= Severity::High);
+                self.urgent |= self.alerts[before..]
+                    .iter()
+                    .any(|a| a.severity >= Severity::High);
                 if let Err(reject) = rejected {
                     self.service.metrics.deadletter(reject.reason.word());
                     dead_letter(&self.transaction, self.service, &message, &reject)?;
@@ -192,7 +205,9 @@ impl<'s> Shard<'s> {
                     }
                     self.service.metrics.partitions(-(self.owned.len() as i64));
                     self.owned.clear();
-                    self.consumer.unassign().map_err(Teardown::during("unassigning"))?;
+                    self.consumer
+                        .unassign()
+                        .map_err(Teardown::during("unassigning"))?;
                 }
                 Rebalance::Assigned(partitions) => {
                     let mut list = TopicPartitionList::new();
@@ -207,7 +222,9 @@ impl<'s> Shard<'s> {
                         .map_err(Teardown::during("assigning"))?;
                         self.owned.insert(partition, owned);
                     }
-                    self.consumer.assign(&list).map_err(Teardown::during("assigning"))?;
+                    self.consumer
+                        .assign(&list)
+                        .map_err(Teardown::during("assigning"))?;
                     self.service.metrics.partitions(self.owned.len() as i64);
                     self.service.health.set_ready();
                 }
@@ -222,7 +239,12 @@ impl<'s> Shard<'s> {
             let index = u32::try_from(partition).unwrap_or_default();
             let engine = Engine::new(index, std::sync::Arc::clone(decision));
             let counted = engine.stats();
-            return Ok(Owned { engine, next: 0, touched: false, counted });
+            return Ok(Owned {
+                engine,
+                next: 0,
+                touched: false,
+                counted,
+            });
         }
         let begun = Instant::now();
         let restored = restore(
@@ -243,7 +265,12 @@ impl<'s> Shard<'s> {
         let mut counted = restored.engine.stats();
         // Identities are a gauge: what was restored is new to this process.
         counted.identities = 0;
-        Ok(Owned { engine: restored.engine, next: restored.next, touched: false, counted })
+        Ok(Owned {
+            engine: restored.engine,
+            next: restored.next,
+            touched: false,
+            counted,
+        })
     }
 
     /// Commits everything since the last commit: alerts, dead letters, state, progress, offsets.
@@ -293,7 +320,10 @@ fn take(
 ) -> Result<Fate, Reject> {
     let headers = message.headers();
     let kind = headers.and_then(|headers| {
-        headers.iter().find(|h| h.key == control::HEADER).and_then(|h| h.value)
+        headers
+            .iter()
+            .find(|h| h.key == control::HEADER)
+            .and_then(|h| h.value)
     });
     let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok());
     let received = message.timestamp().to_millis();
@@ -306,18 +336,18 @@ fn take(
     })
 }
 
-fn publish(
-    transaction: &Transaction,
-    service: &Service,
-    alert: &Alert,
-) -> Result<(), Teardown> {
+fn publish(transaction: &Transaction, service: &Service, alert: &Alert) -> Result<(), Teardown> {
     let value = match service.config.alerts.format {
         AlertFormat::Ocsf => alert::ocsf(alert),
         AlertFormat::Native => alert::native(alert),
     };
     let id = alert.id.to_string();
     let revision = alert.revision.to_string();
-    let kind = if alert.revision == 1 { "nhi.alert.v1" } else { "nhi.alert.updated.v1" };
+    let kind = if alert.revision == 1 {
+        "nhi.alert.v1"
+    } else {
+        "nhi.alert.updated.v1"
+    };
     service.metrics.alert(alert.detector, alert.severity);
     transaction.send(&Outgoing {
         topic: &service.config.topics.alerts,
@@ -379,11 +409,20 @@ fn store(
             frame::wrap(next, payload, &mut value);
         }
         let value = payload.map(|_| value.as_slice());
-        let record = Outgoing { topic, partition: Some(partition), key, value, headers: &[] };
+        let record = Outgoing {
+            topic,
+            partition: Some(partition),
+            key,
+            value,
+            headers: &[],
+        };
         failed = transaction.send(&record).err();
     };
     owned.engine.flush(&mut send);
-    let progress = Progress { next, decision: service.decision.digest().to_owned() };
+    let progress = Progress {
+        next,
+        decision: service.decision.digest().to_owned(),
+    };
     // Two plain fields always have a JSON form.
     let progress = serde_json::to_vec(&progress).unwrap_or_default();
     send(frame::PROGRESS, Some(&progress));
@@ -405,7 +444,10 @@ fn count(service: &Service, owned: &mut Owned) {
             now.panics - then.panics,
         );
     }
-    metrics.identities(now.identities.cast_signed() - then.identities.cast_signed(), 0);
+    metrics.identities(
+        now.identities.cast_signed() - then.identities.cast_signed(),
+        0,
+    );
     metrics.evicted(now.evicted - then.evicted);
     if let Some(watermark) = owned.engine.watermark() {
         metrics.watermark(watermark.micros() as f64 / 1e6);

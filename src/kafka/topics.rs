@@ -38,7 +38,11 @@ pub struct Found {
 #[must_use]
 pub fn wanted(config: &Config) -> Vec<Wanted<'_>> {
     let topics = &config.topics;
-    let of = |name, partitions, compacted| Wanted { name, partitions, compacted };
+    let of = |name, partitions, compacted| Wanted {
+        name,
+        partitions,
+        compacted,
+    };
     vec![
         of(&topics.events, topics.partitions, false),
         of(&topics.state, topics.partitions, true),
@@ -64,11 +68,16 @@ pub async fn found(
         ))
     };
     let consumer: BaseConsumer = client.create().map_err(away)?;
-    let metadata = consumer.fetch_metadata(None, Duration::from_secs(10)).map_err(away)?;
+    let metadata = consumer
+        .fetch_metadata(None, Duration::from_secs(10))
+        .map_err(away)?;
     let admin: AdminClient<DefaultClientContext> = client.create().map_err(away)?;
     let mut all = Vec::new();
     for topic in wanted {
-        let there = metadata.topics().iter().find(|there| there.name() == topic.name);
+        let there = metadata
+            .topics()
+            .iter()
+            .find(|there| there.name() == topic.name);
         let mut found = Found {
             name: topic.name.to_owned(),
             partitions: there.map(|there| there.partitions().len()),
@@ -79,11 +88,17 @@ pub async fn found(
         };
         if there.is_some() {
             let resource = ResourceSpecifier::Topic(topic.name);
-            let configs =
-                admin.describe_configs([&resource], &AdminOptions::new()).await.map_err(away)?;
+            let configs = admin
+                .describe_configs([&resource], &AdminOptions::new())
+                .await
+                .map_err(away)?;
             let config = configs.into_iter().find_map(Result::ok);
-            let policy = config.as_ref().and_then(|config| config.get("cleanup.policy"));
-            found.cleanup = policy.and_then(|policy| policy.value.clone()).unwrap_or_default();
+            let policy = config
+                .as_ref()
+                .and_then(|config| config.get("cleanup.policy"));
+            found.cleanup = policy
+                .and_then(|policy| policy.value.clone())
+                .unwrap_or_default();
         }
         all.push(found);
     }
@@ -97,7 +112,9 @@ pub fn faults(config: &Config, wanted: &[Wanted<'_>], found: &[Found]) -> Vec<St
     for (wanted, found) in wanted.iter().zip(found) {
         let name = wanted.name;
         if found.partitions.is_none() {
-            faults.push(format!("{name} is missing; `nhiwatch topics --create` makes it"));
+            faults.push(format!(
+                "{name} is missing; `nhiwatch topics --create` makes it"
+            ));
             continue;
         }
         if wanted.compacted && !found.cleanup.contains("compact") {
@@ -137,9 +154,13 @@ pub async fn create(
     found: &[Found],
 ) -> Result<Vec<String>, Failure> {
     let refused = |error: String| Failure::Environment(format!("cannot create topics: {error}"));
-    let admin: AdminClient<DefaultClientContext> =
-        client.create().map_err(|error| refused(error.to_string()))?;
-    let missing = wanted.iter().zip(found).filter(|(_, found)| found.partitions.is_none());
+    let admin: AdminClient<DefaultClientContext> = client
+        .create()
+        .map_err(|error| refused(error.to_string()))?;
+    let missing = wanted
+        .iter()
+        .zip(found)
+        .filter(|(_, found)| found.partitions.is_none());
     let topics: Vec<NewTopic<'_>> = missing
         .map(|(wanted, _)| {
             let replication = TopicReplication::Fixed(config.topics.replication);
@@ -158,8 +179,10 @@ pub async fn create(
         })
         .collect();
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
-    let results =
-        admin.create_topics(&topics, &options).await.map_err(|error| refused(error.to_string()))?;
+    let results = admin
+        .create_topics(&topics, &options)
+        .await
+        .map_err(|error| refused(error.to_string()))?;
     results
         .into_iter()
         .map(|result| result.map_err(|(name, code)| refused(format!("{name}: {code}"))))
@@ -175,7 +198,12 @@ mod tests {
             name: wanted.name.to_owned(),
             partitions: usize::try_from(wanted.partitions).ok(),
             replication: 1,
-            cleanup: if wanted.compacted { "compact" } else { "delete" }.to_owned(),
+            cleanup: if wanted.compacted {
+                "compact"
+            } else {
+                "delete"
+            }
+            .to_owned(),
         };
         wanted(config).into_iter().map(there).collect()
     }
@@ -197,7 +225,15 @@ mod tests {
         broken[1].cleanup = "delete".to_owned();
         broken[1].partitions = Some(3);
         broken[2].partitions = None;
-        check(&config, &broken, &["is not compacted", "nhi.alerts is missing", "recreate nhi.state"]);
+        check(
+            &config,
+            &broken,
+            &[
+                "is not compacted",
+                "nhi.alerts is missing",
+                "recreate nhi.state",
+            ],
+        );
         config.profile = Profile::Prod;
         check(&config, &fine, &["replication factor 1"; 6]);
     }

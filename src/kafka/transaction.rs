@@ -38,12 +38,16 @@ impl Transaction {
     /// # Errors
     /// Where the broker does not answer in time.
     pub fn open(settings: &ClientConfig) -> Result<Self, Teardown> {
-        let producer: ThreadedProducer<DefaultProducerContext> =
-            settings.create().map_err(Teardown::during("creating the producer"))?;
+        let producer: ThreadedProducer<DefaultProducerContext> = settings
+            .create()
+            .map_err(Teardown::during("creating the producer"))?;
         producer
             .init_transactions(Duration::from_secs(30))
             .map_err(Teardown::during("taking over the transactional id"))?;
-        Ok(Self { producer, since: None })
+        Ok(Self {
+            producer,
+            since: None,
+        })
     }
 
     /// How long the open transaction has been open.
@@ -71,11 +75,16 @@ impl Transaction {
     /// # Errors
     /// Where it cannot even be queued within ten seconds.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Teardown> {
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(*value) })
-        });
-        let mut outgoing: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(record.topic).key(record.key);
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                })
+            });
+        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).key(record.key);
         if let Some(value) = record.value {
             outgoing = outgoing.payload(value);
         }
@@ -117,7 +126,8 @@ impl Transaction {
             && offsets.count() > 0
         {
             until_done(|| {
-                self.producer.send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))
+                self.producer
+                    .send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))
             })
             .map_err(Teardown::during("adding the input offsets"))?;
         }
