@@ -1,9 +1,10 @@
 //! Rebalances, noted while polling and carried out by the thread that polls.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -21,9 +22,16 @@ pub enum Rebalance {
 #[derive(Debug, Default)]
 pub struct Assignments {
     pending: Mutex<Vec<Rebalance>>,
+    closing: AtomicBool,
 }
 
 impl Assignments {
+    /// From now on partitions are given back at once: nobody polls any more who could, and closing
+    /// the consumer waits for it.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
     /// The rebalances noted since the last call, in order.
     pub fn take(&self) -> Vec<Rebalance> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
@@ -35,10 +43,16 @@ impl ClientContext for Assignments {}
 impl ConsumerContext for Assignments {
     fn rebalance(
         &self,
-        _consumer: &BaseConsumer<Self>,
+        consumer: &BaseConsumer<Self>,
         error: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        if self.closing.load(Ordering::Acquire) {
+            if let Err(error) = consumer.unassign() {
+                tracing::debug!(%error, "giving partitions back while closing");
+            }
+            return;
+        }
         let rebalance = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalance::Assigned(partitions.clone())
         } else {

@@ -89,6 +89,8 @@ impl<'s> Shard<'s> {
     ) -> Result<(), Teardown> {
         let started = Instant::now();
         let group = settings::WATCH_GROUP;
+        let id = format!("{group}-{member}");
+        let transaction = Transaction::open(&settings::producer(client, &id))?;
         let consumer: BaseConsumer<Assignments> =
             settings::consumer(client, group, &format!("{member}-watch"))
                 .create_with_context(Assignments::default())
@@ -96,9 +98,6 @@ impl<'s> Shard<'s> {
         consumer
             .subscribe(&[&service.config.topics.events])
             .map_err(Teardown::during("subscribing to the events"))?;
-        // The group joins in the background while the predecessor is fenced.
-        let id = format!("{group}-{member}");
-        let transaction = Transaction::open(&settings::producer(client, &id))?;
         let mut shard = Self {
             service,
             client,
@@ -112,6 +111,7 @@ impl<'s> Shard<'s> {
             seen_first: false,
         };
         let outcome = shard.work();
+        shard.consumer.context().close();
         shard
             .service
             .metrics
