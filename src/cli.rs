@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{calendars, check, completions, detectors, map, run, simulate, topics};
+use crate::commands::{
+    backtest, calendars, check, completions, detectors, map, run, simulate, topics,
+};
 use crate::failure::Failure;
 
 /// A streaming anomaly detector for non-human identities
@@ -37,6 +39,7 @@ pub struct Cli {
 )]
 pub enum Command {
     Run(run::RunArgs),
+    Backtest(backtest::BacktestArgs),
     Check(check::CheckArgs),
     Map(map::MapArgs),
     Simulate(simulate::SimulateArgs),
@@ -55,6 +58,7 @@ impl Command {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
             Self::Run(args) => run::run(args),
+            Self::Backtest(args) => backtest::run(args),
             Self::Check(args) => check::run(args),
             Self::Map(args) => map::run(args),
             Self::Simulate(args) => simulate::run(args),
