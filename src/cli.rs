@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backtest, calendars, check, completions, detectors, map, run, simulate, topics,
+    backtest, calendars, check, completions, demo, detectors, map, run, simulate, topics,
 };
 use crate::failure::Failure;
 
@@ -39,6 +39,7 @@ pub struct Cli {
 )]
 pub enum Command {
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Backtest(backtest::BacktestArgs),
     Check(check::CheckArgs),
     Map(map::MapArgs),
@@ -58,6 +59,7 @@ impl Command {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
             Self::Run(args) => run::run(args),
+            Self::Demo(args) => demo::run(args),
             Self::Backtest(args) => backtest::run(args),
             Self::Check(args) => check::run(args),
             Self::Map(args) => map::run(args),

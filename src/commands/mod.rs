@@ -4,6 +4,7 @@ pub mod backtest;
 pub mod calendars;
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod detectors;
 pub mod map;
 pub mod run;
