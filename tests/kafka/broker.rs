@@ -1,19 +1,23 @@
 //! The broker that the suite runs on.
 
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A real Kafka.
+/// A real Kafka, for one test at a time: the consumer group's name is fixed, and a member that one
+/// test kills would hold up the other's.
 pub(crate) struct Broker {
     /// `host:port`.
     pub(crate) address: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Broker {
     /// The broker in `NHIWATCH_TEST_BROKERS`, or one of our own, which outlives the test and is
     /// ended by `scripts/kafka stop`; nothing, said aloud, where there can be none.
     pub(crate) fn find() -> Option<Self> {
+        static ALONE: Mutex<()> = Mutex::new(());
         static FOUND: OnceLock<Option<String>> = OnceLock::new();
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let address = FOUND.get_or_init(|| {
             std::env::var("NHIWATCH_TEST_BROKERS")
                 .ok()
@@ -23,6 +27,7 @@ impl Broker {
         match address {
             Some(address) => Some(Self {
                 address: address.clone(),
+                _alone: alone,
             }),
             None if std::env::var("CI").is_ok_and(|ci| ci == "true") => {
                 panic!("no Kafka to test on: scripts/kafka start failed");
