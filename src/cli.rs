@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{calendars, check, completions, detectors, map, simulate};
+use crate::commands::{backtest, calendars, check, completions, detectors, map, simulate};
 use crate::failure::Failure;
 
 /// A streaming anomaly detector for non-human identities
@@ -39,6 +39,7 @@ pub enum Command {
     Check(check::CheckArgs),
     Map(map::MapArgs),
     Simulate(simulate::SimulateArgs),
+    Backtest(backtest::BacktestArgs),
     Detectors(detectors::DetectorsArgs),
     Calendars(calendars::CalendarsArgs),
     Completions(completions::CompletionsArgs),
@@ -55,6 +56,7 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Map(args) => map::run(args),
             Self::Simulate(args) => simulate::run(args),
+            Self::Backtest(args) => backtest::run(args),
             Self::Detectors(args) => detectors::run(args),
             Self::Calendars(args) => calendars::run(args),
             Self::Completions(args) => completions::run(args),

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod files;
 pub mod http;
 pub mod metrics;
+pub mod partition;
 pub mod replay;
 pub mod simulate;
 pub mod sources;

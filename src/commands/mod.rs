@@ -1,5 +1,6 @@
 //! One module per command.
 
+pub mod backtest;
 pub mod calendars;
 pub mod check;
 pub mod completions;

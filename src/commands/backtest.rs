@@ -1,0 +1,302 @@
+//! `nhiwatch backtest`: the service's engine on files.
+
+mod output;
+mod progress;
+mod report;
+
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use nhiwatch_detectors::kernel::engine::Decision;
+
+use self::output::Output;
+use self::progress::Progress;
+use self::report::Report;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::files::{Records, STDIN};
+use crate::replay::{Replay, Sorter};
+use crate::sources::{MappedEvent, Reader, Sources};
+use crate::wire::{LogLine, Reject};
+use crate::{calendars, partition};
+
+/// The source that is an exported events log.
+const LOG: &str = "log";
+
+/// Judge files as the service would, without Kafka
+///
+/// The same input gives the same alerts, byte for byte. Alerts are the result: with or without them
+/// the exit code is 0.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BacktestArgs {
+    /// The configuration file; without one, the defaults hold
+    #[arg(long, short, value_name = "FILE", env = "NHIWATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Format of the input: the name of a mapping, `native` for the event schema itself, `auto` to
+    /// tell each record by its keys, or `log` for the exported events topic of a service
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "auto",
+        env = "NHIWATCH_SOURCE"
+    )]
+    pub source: String,
+    /// Folder with further mapping files
+    #[arg(long, value_name = "DIR", env = "NHIWATCH_SOURCES")]
+    pub sources: Option<PathBuf>,
+    /// How many partitions to spread the identities over, as a topic of so many would [default: 1]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "NHIWATCH_PARTITIONS",
+        value_parser = clap::value_parser!(i32).range(1..=100_000)
+    )]
+    pub partitions: Option<i32>,
+    /// Where to write every alert and update as NDJSON, `-` for standard output; without it, each
+    /// new alert is shown as text
+    #[arg(long, value_name = "OUT", env = "NHIWATCH_ALERTS")]
+    pub alerts: Option<PathBuf>,
+    /// Print a hash over the state at the end: equal means equal
+    #[arg(long, env = "NHIWATCH_DIGEST")]
+    pub digest: bool,
+    /// Files or folders to read, `-` for standard input; `.gz` and `.zst` are unpacked
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+}
+
+/// Runs the command: alerts to standard output or a file, the report to standard error.
+///
+/// # Errors
+/// [`Failure::Invalid`] for a wrong configuration, calendar or mapping or an unknown source,
+/// [`Failure::Usage`] for flags that do not go together, [`Failure::Environment`] for what cannot be
+/// read or written.
+pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
+    let config = Config::load(args.config.as_deref())?;
+    let calendars = calendars::load(config.calendars.directory.as_deref())
+        .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let sources = Sources::load(args.sources.as_deref())?;
+    let form = Form::of(args, &sources)?;
+    if let Some(alerts) = &args.alerts {
+        refuse_to_write_into(&args.inputs, alerts)?;
+    }
+    let records = Records::open(&args.inputs)?;
+    let piped = args.inputs.iter().any(|input| input.as_os_str() == STDIN);
+    let progress = Progress::new((!piped).then(|| records.bytes()));
+    let decision = Decision::new(
+        &config.detectors,
+        &config.limits,
+        &calendars,
+        sources.digest(),
+    );
+    let mut backtest = Backtest {
+        replay: Replay::new(Arc::new(decision)),
+        report: Report::default(),
+        output: Output::open(args.alerts.as_deref())?,
+        progress: progress.clone(),
+    };
+    let records = records.with_progress(|bytes| progress.read(bytes));
+    let outcome = match form {
+        Form::Log => backtest.log(records),
+        Form::Mapped(reader, partitions) => backtest.mapped(records, &reader, partitions),
+    };
+    progress.end();
+    match outcome.and_then(|()| backtest.finish(&config, args.digest)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever reads the alerts has read enough, as `head` does.
+        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(Stop::Output(error)) => Err(Failure::Environment(format!(
+            "{} cannot be written: {error}",
+            output::name(args.alerts.as_deref())
+        ))),
+        Err(Stop::Failed(failure)) => Err(failure),
+    }
+}
+
+/// What the records of the input are.
+enum Form<'s> {
+    /// Events, to be mapped and spread over so many partitions.
+    Mapped(Reader<'s>, i32),
+    /// Records of the events topic, each with its partition.
+    Log,
+}
+
+impl<'s> Form<'s> {
+    fn of(args: &BacktestArgs, sources: &'s Sources) -> Result<Self, Failure> {
+        if args.source != LOG {
+            let reader = sources.reader(&args.source).map_err(|failure| {
+                Failure::Invalid(format!("{failure}; and {LOG} for an exported events topic"))
+            })?;
+            return Ok(Self::Mapped(reader, args.partitions.unwrap_or(1)));
+        }
+        if args.partitions.is_some() {
+            return Err(Failure::Usage(format!(
+                "--partitions does not go with --source {LOG}, whose records each have their \
+                 partition; leave it out"
+            )));
+        }
+        Ok(Self::Log)
+    }
+}
+
+/// Why the backtest stopped before the end.
+enum Stop {
+    Failed(Failure),
+    Output(io::Error),
+}
+
+struct Backtest {
+    replay: Replay,
+    report: Report,
+    output: Output,
+    progress: Progress,
+}
+
+/// An event that waits for its turn, and where it came from.
+struct Waiting {
+    event: MappedEvent,
+    source: Arc<str>,
+    line: u64,
+}
+
+impl Backtest {
+    /// Judges the records of an exported log in the order they have.
+    fn log(&mut self, records: Records<'_>) -> Result<(), Stop> {
+        for record in records {
+            let record = record.map_err(Stop::Failed)?;
+            let taken = match &record.bytes {
+                Ok(bytes) => LogLine::parse(bytes).and_then(|line| self.replay.log_line(&line)),
+                Err(reject) => Err(reject.clone()),
+            };
+            self.note(taken, || record.place())?;
+        }
+        Ok(())
+    }
+
+    /// Maps the records and judges them in the order of their times.
+    fn mapped(
+        &mut self,
+        records: Records<'_>,
+        reader: &Reader<'_>,
+        partitions: i32,
+    ) -> Result<(), Stop> {
+        let mut sorter = Sorter::default();
+        let mut waiting: u64 = 0;
+        let mut due = Vec::new();
+        for record in records {
+            let record = record.map_err(Stop::Failed)?;
+            let mut each = |event: Result<MappedEvent, Reject>| match event {
+                Ok(event) => {
+                    let (source, line) = (Arc::clone(&record.source), record.line);
+                    let ts = event.ts;
+                    waiting += 1;
+                    due.extend(sorter.push(
+                        ts,
+                        Waiting {
+                            event,
+                            source,
+                            line,
+                        },
+                    ));
+                }
+                Err(reject) => self.report.reject(&reject, || record.place()),
+            };
+            match &record.bytes {
+                Ok(bytes) => reader.events(bytes, &mut each),
+                Err(reject) => each(Err(reject.clone())),
+            }
+            waiting -= due.len() as u64;
+            for next in due.drain(..) {
+                self.judge(&next, partitions)?;
+            }
+        }
+        self.progress.judging(waiting);
+        while let Some(next) = sorter.pop() {
+            self.judge(&next, partitions)?;
+            self.progress.judged();
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, next: &Waiting, partitions: i32) -> Result<(), Stop> {
+        let MappedEvent { identity, json, .. } = &next.event;
+        let partition = partition::of(identity.as_bytes(), partitions).unsigned_abs();
+        let taken = self.replay.event(partition, identity, json);
+        self.note(taken, || format!("{}:{}", next.source, next.line))
+    }
+
+    /// Keeps account of one record and passes on what it raised.
+    fn note(
+        &mut self,
+        taken: Result<(), Reject>,
+        place: impl FnOnce() -> String,
+    ) -> Result<(), Stop> {
+        if let Err(reject) = taken {
+            self.report.reject(&reject, place);
+        }
+        for alert in self.replay.take_alerts() {
+            self.report.alert(&alert);
+            let output = &mut self.output;
+            self.progress
+                .aside(|| output.alert(&alert))
+                .map_err(Stop::Output)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the alerts, then reports.
+    fn finish(mut self, config: &Config, digest: bool) -> Result<(), Stop> {
+        self.output.flush().map_err(Stop::Output)?;
+        let mut text = self.report.text(&self.replay, &config.detectors);
+        if digest {
+            let line = format!("digest {}\n", self.replay.digest());
+            if self.output.is_stdout_taken() {
+                text.push_str(&line);
+            } else {
+                // The report comes first, so that on a terminal the digest is the last line.
+                tell(&text)?;
+                return super::say(&line).map_err(Stop::Failed);
+            }
+        }
+        tell(&text)
+    }
+}
+
+fn tell(report: &str) -> Result<(), Stop> {
+    io::stderr()
+        .lock()
+        .write_all(report.as_bytes())
+        .map_err(|error| Stop::Failed(Failure::Environment(format!("standard error: {error}"))))
+}
+
+/// Refuses alerts that would be written over an input, or become one the next time.
+fn refuse_to_write_into(inputs: &[PathBuf], alerts: &Path) -> Result<(), Failure> {
+    let Some(target) = resolved(alerts) else {
+        return Ok(());
+    };
+    let clash = inputs
+        .iter()
+        .find(|input| resolved(input).is_some_and(|input| target.starts_with(input)));
+    clash.map_or(Ok(()), |input| {
+        Err(Failure::Usage(format!(
+            "--alerts {} would be written into the input {}; name a file elsewhere",
+            alerts.display(),
+            input.display()
+        )))
+    })
+}
+
+/// The path without links, of a file that need not exist; `None` for standard input or output.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str() == STDIN {
+        return None;
+    }
+    path.canonicalize().ok().or_else(|| {
+        let folder = match path.parent()? {
+            folder if folder.as_os_str().is_empty() => Path::new("."),
+            folder => folder,
+        };
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    })
+}
