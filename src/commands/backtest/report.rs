@@ -195,3 +195,44 @@ fn learning_span(detectors: &Configs) -> Span {
 fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn begun_days_are_missing_whole_and_none_is_once_old_enough() {
+        let week = Span::WEEK;
+        for (age, missing) in [
+            (Span::from_micros(0), Some(7)),
+            (Span::from_micros(1), Some(7)),
+            (Span::DAY, Some(6)),
+            (Span::from_seconds(7 * 86_400 - 1), Some(1)),
+            (week, None),
+            (week.times(2), None),
+        ] {
+            assert_eq!(days_missing(age, week), missing, "{age}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_detector_that_is_on_says_how_long_is_learned() {
+        let mut detectors = Configs::default();
+        assert_eq!(learning_span(&detectors), Span::WEEK.times(3));
+        detectors.off_hours.mode = Mode::Off;
+        assert_eq!(learning_span(&detectors), Span::WEEK.times(2));
+        detectors.api_volume.mode = Mode::Off;
+        detectors.tool_chain.mode = Mode::Off;
+        assert_eq!(learning_span(&detectors), Span::from_micros(0));
+    }
+
+    #[test]
+    fn the_first_place_of_each_fault_is_kept_and_cannot_deceive_a_terminal() {
+        let mut report = Report::default();
+        for place in ["a\u{1b}[2J:1", "b:2"] {
+            report.reject(&Reject::new(Reason::Json, "no"), || place.to_owned());
+        }
+        let (n, first) = &report.rejected[&Reason::Json];
+        assert_eq!((*n, first.as_str()), (2, "a\\u{1b}[2J:1: json: no"));
+    }
+}
