@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{backtest, calendars, check, completions, detectors, map, simulate};
+use crate::commands::{
+    backtest, calendars, check, completions, demo, detectors, map, run, simulate, topics,
+};
 use crate::failure::Failure;
 
 /// A streaming anomaly detector for non-human identities
@@ -36,12 +38,15 @@ pub struct Cli {
     reason = "each variant is the command of that name, described there"
 )]
 pub enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Backtest(backtest::BacktestArgs),
     Check(check::CheckArgs),
     Map(map::MapArgs),
     Simulate(simulate::SimulateArgs),
-    Backtest(backtest::BacktestArgs),
     Detectors(detectors::DetectorsArgs),
     Calendars(calendars::CalendarsArgs),
+    Topics(topics::TopicsArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -53,12 +58,15 @@ impl Command {
     /// As the command has it.
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Run(args) => run::run(args),
+            Self::Demo(args) => demo::run(args),
+            Self::Backtest(args) => backtest::run(args),
             Self::Check(args) => check::run(args),
             Self::Map(args) => map::run(args),
             Self::Simulate(args) => simulate::run(args),
-            Self::Backtest(args) => backtest::run(args),
             Self::Detectors(args) => detectors::run(args),
             Self::Calendars(args) => calendars::run(args),
+            Self::Topics(args) => topics::run(args),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod failure;
 pub mod files;
 pub mod http;
+pub mod kafka;
 pub mod metrics;
 pub mod partition;
 pub mod replay;

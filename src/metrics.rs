@@ -210,6 +210,12 @@ impl Metrics {
         self.records.with_label_values(&[fate.word()]).inc_by(count);
     }
 
+    /// How many records met this fate so far.
+    #[must_use]
+    pub fn record_count(&self, fate: Fate) -> u64 {
+        self.records.with_label_values(&[fate.word()]).get()
+    }
+
     /// Counts `count` raw records with this outcome.
     pub fn intake(&self, outcome: Intake, count: u64) {
         self.intake

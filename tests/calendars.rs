@@ -1,4 +1,5 @@
 //! The trading calendars against an independent record of what the venues did.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::path::PathBuf;
 

@@ -73,6 +73,23 @@ fn check_tells_fine_from_invalid_from_unreadable() {
 }
 
 #[test]
+fn check_knows_the_mappings_that_come_with_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sources.yaml");
+    for (mapping, expected) in [
+        ("aws-cloudtrail", 0),
+        ("auto", 0),
+        ("native", 0),
+        ("aws", 1),
+    ] {
+        let text = format!("sources: [{{topic: raw, mapping: {mapping}}}]\n");
+        std::fs::write(&file, text).unwrap();
+        let (code, _, err) = nhiwatch(&["check", "--config", file.to_str().unwrap()]);
+        assert_eq!(code, expected, "{mapping}: {err}");
+    }
+}
+
+#[test]
 fn a_flag_can_be_given_by_the_environment() {
     let (code, ..) = nhiwatch_with(&["check"], &[("NHIWATCH_CONFIG", "tests/config/prod.yaml")]);
     assert_eq!(code, 1);

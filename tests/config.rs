@@ -37,7 +37,7 @@ fn the_commented_default_has_every_key() {
     let mut sections = 0;
     for (index, line) in lines.iter().enumerate() {
         let top = index == 0;
-        if !top && !(is_key(line) && line.ends_with(':')) {
+        if !(top || is_key(line) && line.ends_with(':')) {
             continue;
         }
         let depth = if top { 0 } else { indent(line) + 2 };
@@ -92,8 +92,19 @@ fn each_bad_file_is_told_what_is_wrong() {
         "alias",
         "roles",
         "secrets",
+        "umlaut",
+        "unclosed",
+        "tag",
     ] {
         insta::assert_snapshot!(name, told(name));
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    for name in ["secrets", "unclosed"] {
+        let told = told(name);
+        assert!(!told.contains("hunter2"), "{told}");
     }
 }
 
@@ -119,6 +130,31 @@ fn a_file_that_cannot_be_read_is_the_environments_fault() {
 fn a_file_full_of_errors_is_cut_short() {
     let text: String = (0..500).map(|n| format!("key{n}: 1\n")).collect();
     assert_eq!(Config::parse(&text, None).unwrap_err().len(), 50);
+}
+
+#[test]
+fn a_large_file_is_judged_within_seconds() {
+    let text: String = (0..60_000)
+        .map(|n| format!("key{n}: [1, {{a: b}}]\n"))
+        .collect();
+    let begun = std::time::Instant::now();
+    assert_eq!(Config::parse(&text, None).unwrap_err().len(), 50);
+    let taken = begun.elapsed();
+    assert!(taken.as_secs() < 20, "took {taken:?}");
+}
+
+proptest::proptest! {
+    /// Whatever the text, it is loaded or told about; masking and carets never leave the text.
+    #[test]
+    fn no_text_makes_the_reader_fail(
+        text in r#"([a-z]{1,3}|kafka|sasl_password|topics|sources|roles|[ \n]{1,4}|[-:,&*!|>'"{}\[\]#\t\r?]|ü|🦀|: |\n  ){0,40}"#,
+    ) {
+        if let Err(problems) = Config::parse(&text, Some(MAPPINGS)) {
+            let file = PathBuf::from("x.yaml");
+            let told = ConfigErrors::Invalid { file, text, problems }.to_string();
+            assert!(told.contains("x.yaml:"), "{told}");
+        }
+    }
 }
 
 #[test]

@@ -61,7 +61,9 @@ mod tests {
         let mut alert = sample();
         alert.revision = 1;
         alert.ts = alert.opened;
+        alert.findings = 1;
         alert.kind = Kind::Unknown;
+        alert.detector = "retired-identity";
         alert.declared = None;
         alert.finding.p_value = None;
         alert.finding.evidence.clear();

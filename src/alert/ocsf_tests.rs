@@ -68,9 +68,7 @@ fn an_update_of_a_statistical_finding_carries_baseline_and_anomaly() {
 
 #[test]
 fn a_new_finding_of_a_rule_has_no_baseline() {
-    let mut alert = bare();
-    alert.detector = "a-rule";
-    let finding = value(&ocsf(&alert));
+    let finding = value(&ocsf(&bare()));
     check_required(&finding);
     assert_eq!(finding["type_uid"], 200_401);
     assert_eq!(finding["severity_id"], 5);

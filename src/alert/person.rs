@@ -44,13 +44,16 @@ pub fn person(alert: &Alert, colour: bool) -> String {
         };
         row("events", &format!("{}{older}", escape(newest)));
     }
-    row(
-        "incident",
-        &format!(
-            "{} revision {}, {} findings",
-            alert.id, alert.revision, alert.findings
-        ),
+    let findings = if alert.findings == 1 {
+        "finding"
+    } else {
+        "findings"
+    };
+    let incident = format!(
+        "{} revision {}, {} {findings}",
+        alert.id, alert.revision, alert.findings
     );
+    row("incident", &incident);
     text
 }
 
@@ -173,12 +176,37 @@ mod tests {
 
     #[test]
     fn an_alert_answers_who_what_when_why_and_how_sure() {
-        insta::assert_snapshot!(person(&sample(), false), @"");
+        insta::assert_snapshot!(person(&sample(), false), @r"
+        HIGH off-hours on svc-settlement (update)
+          who       svc-settlement (service_account), owner payments-sre, group settlement, tier 1
+          what      iam:CreateAccessKey from 203.0.113.7
+          when      2026-11-22T03:01:30.123456Z (Sun 03:01 UTC), open for 1m 30s
+          why       active on Sunday at 03:00, never before
+          expected  nothing between 20:00 and 06:00
+          observed  41 calls at Sun 03:00
+          how sure  p = 4.57e-9 (28 bits of surprise); four weeks of history or more
+          fact      cell = Sun 03:00
+          fact      visits = 0 of 9
+          clears    activity at this hour on 3 further Sundays
+          events    e-2 and 1 more
+          incident  abababababababababababababababab revision 2, 2 findings
+        ");
     }
 
     #[test]
     fn a_rule_is_certain_and_an_unknown_identity_is_said_to_be_so() {
-        insta::assert_snapshot!(person(&bare(), false), @"");
+        insta::assert_snapshot!(person(&bare(), false), @r"
+        CRITICAL retired-identity on svc-settlement
+          who       svc-settlement (unknown), not in the inventory
+          what      iam:CreateAccessKey
+          when      2026-11-22T03:00:00Z (Sun 03:00 UTC)
+          why       active on Sunday at 03:00, never before
+          expected  nothing between 20:00 and 06:00
+          observed  41 calls at Sun 03:00
+          how sure  certain: a rule, not an estimate
+          clears    activity at this hour on 3 further Sundays
+          incident  abababababababababababababababab revision 1, 1 finding
+        ");
     }
 
     #[test]

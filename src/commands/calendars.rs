@@ -10,7 +10,7 @@ use nhiwatch_detectors::kernel::calendar::Session;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use serde::Serialize;
 
-use crate::calendars::{Venue, venues};
+use crate::calendars::{CalendarError, Venue, venues};
 use crate::failure::Failure;
 
 /// Lists the trading calendars, or the sessions of one venue.
@@ -45,7 +45,7 @@ pub enum Format {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for an unknown venue, an empty range or an invalid calendar file,
-/// [`Failure::Environment`] where nothing can be written.
+/// [`Failure::Environment`] where a file cannot be read or nothing can be written.
 pub fn run(args: &CalendarsArgs) -> Result<ExitCode, Failure> {
     let text = render(args)?;
     match io::stdout().lock().write_all(text.as_bytes()) {
@@ -57,8 +57,10 @@ pub fn run(args: &CalendarsArgs) -> Result<ExitCode, Failure> {
 }
 
 fn render(args: &CalendarsArgs) -> Result<String, Failure> {
-    let venues =
-        venues(args.directory.as_deref()).map_err(|error| Failure::Invalid(error.to_string()))?;
+    let venues = venues(args.directory.as_deref()).map_err(|error| match error {
+        CalendarError::Read { .. } => Failure::Environment(error.to_string()),
+        _ => Failure::Invalid(error.to_string()),
+    })?;
     let Some(mic) = &args.mic else {
         return table(
             VenueRow::COLUMNS,

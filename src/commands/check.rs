@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::Config;
 use crate::failure::Failure;
 
 /// Check a configuration file
@@ -22,7 +21,7 @@ pub struct CheckArgs {
 ///
 /// Where it is invalid, or cannot be read.
 pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    Config::load(args.config.as_deref())?;
+    super::config(args.config.as_deref())?;
     super::say(&match &args.config {
         Some(file) => format!("{} is fine\n", file.display()),
         None => "no config file given; the defaults are fine\n".to_owned(),

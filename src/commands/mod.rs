@@ -4,13 +4,26 @@ pub mod backtest;
 pub mod calendars;
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod detectors;
 pub mod map;
+pub mod run;
 pub mod simulate;
+pub mod topics;
 
 use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 
+use crate::config::Config;
 use crate::failure::Failure;
+use crate::sources::{NATIVE, Sources};
+
+/// The configuration in `file`, or the defaults, with every source's mapping one that there is.
+pub(crate) fn config(file: Option<&Path>) -> Result<Config, Failure> {
+    let sources = Sources::load(None)?;
+    let mappings: Vec<&str> = sources.names().chain([NATIVE]).collect();
+    Ok(Config::load_knowing(file, Some(&mappings))?)
+}
 
 /// Writes `text` to standard output. A reader that has gone away is no failure.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {

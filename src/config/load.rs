@@ -70,7 +70,7 @@ impl Config {
             }
         };
         if let Some(config) = &config {
-            problems.extend(rules::broken(config, &sound, mappings));
+            problems.extend(rules::broken(config, &sound, &tree, mappings));
         }
         problems.sort_by_key(|problem| problem.at.start);
         match config {

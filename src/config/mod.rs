@@ -221,6 +221,7 @@ pub enum AlertFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
 }
 
@@ -252,4 +253,11 @@ fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Er
             "`{text}` is not a duration such as 200ms or 5m"
         ))),
     }
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!("`{text}` is not an address such as 127.0.0.1:9464"))
+    })
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
 use crate::failure::Failure;
@@ -89,9 +90,12 @@ impl fmt::Display for ConfigErrors {
                     "errors"
                 };
                 writeln!(f, "{} {many} in {}", problems.len(), file.display())?;
-                let source = NamedSource::new(file.display().to_string(), text.clone());
+                let source = Lines {
+                    file: file.display().to_string(),
+                    text: masked(text),
+                };
                 let printer = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-                    .with_context_lines(0)
+                    .with_context_lines(1)
                     .with_width(100);
                 for problem in problems {
                     writeln!(f)?;
@@ -119,11 +123,99 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
+/// Whether what stands under `key` must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["jaas", "passphrase", "password", "secret"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// `text` with stars for everything that stands under a key that looks like a secret's; places
+/// stay what they are.
+fn masked(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut under = None;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let blank = line.trim().is_empty();
+        let shown = match under {
+            Some(outer) if blank || indent > outer => indent,
+            _ => match line
+                .match_indices(':')
+                .find(|(colon, _)| is_secret(&line[..*colon]))
+            {
+                Some((colon, _)) => {
+                    under = Some(indent);
+                    colon + 1
+                }
+                None => {
+                    under = None;
+                    line.len()
+                }
+            },
+        };
+        let (open, hidden) = line.split_at(shown);
+        masked.push_str(open);
+        // One star for each byte keeps every byte's place.
+        masked.extend(hidden.bytes().map(|byte| match byte {
+            b'\n' | b'\r' | b' ' => char::from(byte),
+            _ => '*',
+        }));
+    }
+    masked
+}
+
+/// The file as it may be shown: of each problem the whole line, and no other.
+#[derive(Debug)]
+struct Lines {
+    file: String,
+    text: String,
+}
+
+impl Lines {
+    /// The rest of the line in which `at` begins, if `at` goes on in the next; at least a character.
+    fn first_line(&self, at: &Range<usize>) -> Range<usize> {
+        let start = at.start.min(self.text.len());
+        let rest = &self.text[start..];
+        let line = rest.find(['\r', '\n']).unwrap_or(rest.len());
+        start..at.end.min(start + line).max(start)
+    }
+}
+
+impl SourceCode for Lines {
+    /// With no context only the place itself, else the whole line.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        _after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (mut start, mut end) = (span.offset(), span.offset() + span.len());
+        let line_start = self.text[..start]
+            .rfind('\n')
+            .map_or(0, |newline| newline + 1);
+        let line = self.text[..start].matches('\n').count();
+        let mut column = self.text[line_start..start].chars().count();
+        if before > 0 {
+            (start, column) = (line_start, 0);
+            end = self.text[end..]
+                .find('\n')
+                .map_or(self.text.len(), |newline| end + newline);
+        }
+        let data = self.text[start..end].trim_end_matches('\r').as_bytes();
+        let span = (start, data.len()).into();
+        let contents =
+            MietteSpanContents::new_named(self.file.clone(), data, span, line, column, 1);
+        Ok(Box::new(contents))
+    }
+}
+
 /// A problem beside the file it is in.
 #[derive(Debug)]
 struct Shown<'a> {
     problem: &'a Problem,
-    source: &'a NamedSource<String>,
+    source: &'a Lines,
 }
 
 impl std::error::Error for Shown<'_> {}
@@ -144,7 +236,31 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = LabeledSpan::new_with_span(Some("here".into()), self.problem.at.clone());
+        let at = self.source.first_line(&self.problem.at);
+        let span = LabeledSpan::new_with_span(Some("here".into()), at);
         Some(Box::new(std::iter::once(span)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_masked_and_places_stay() {
+        let text = "kafka:\n  sasl_password: hünter2\n  key_password: >\n    multi\n    line\n\n  x: {password: a, b: c}\ny: 1\n";
+        let masked = masked(text);
+        assert_eq!(masked.len(), text.len());
+        for part in ["nter2", "multi", "line", "a, b"] {
+            assert!(!masked.contains(part), "{masked}");
+        }
+        for part in [
+            "kafka:\n",
+            "sasl_password: *",
+            "\n  x: {password: *",
+            "\ny: 1\n",
+        ] {
+            assert!(masked.contains(part), "{masked}");
+        }
     }
 }

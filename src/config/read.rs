@@ -84,6 +84,11 @@ impl Error for Misfit {
     }
 }
 
+/// Keys whose value is a secret's place. Of a wrong value nothing is shown: it may be the secret.
+const SECRETS: [&str; 2] = ["sasl_password", "ssl_key_password"];
+const NOT_A_SECRET: &str = "this is not where a secret is kept";
+const SECRET_HINT: &str = "name where it is kept: {file: /run/secrets/x} or {env: NAME}";
+
 /// The words nearest to `word` first, else all of them.
 fn choices(word: &str, known: &[&str]) -> String {
     let nearest = nearest(word, known.iter().copied());
@@ -280,7 +285,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
 struct Entries<'de> {
     rest: std::slice::Iter<'de, Entry>,
-    value: Option<&'de Node>,
+    value: Option<&'de Entry>,
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -293,7 +298,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let Some(entry) = self.rest.next() else {
             return Ok(None);
         };
-        self.value = Some(&entry.value);
+        self.value = Some(entry);
         let key: StrDeserializer<'_, Misfit> = entry.key.as_str().into_deserializer();
         seed.deserialize(key)
             .map(Some)
@@ -302,7 +307,16 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
         match self.value.take() {
-            Some(node) => seed.deserialize(node).map_err(|misfit| misfit.at(&node.at)),
+            Some(entry) => seed.deserialize(&entry.value).map_err(|misfit| {
+                if SECRETS.contains(&entry.key.as_str()) {
+                    Misfit {
+                        at: Some(entry.at.clone()),
+                        ..Misfit::new(NOT_A_SECRET, SECRET_HINT)
+                    }
+                } else {
+                    misfit.at(&entry.value.at)
+                }
+            }),
             None => Err(Misfit::custom("a value without its key")),
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::problem::Problem;
+use super::problem::{Problem, is_secret};
 use super::read::nearest;
 use super::tree::{Content, Node};
 use super::{Config, Profile};
@@ -57,9 +57,17 @@ pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
 ];
 
 /// The rules that `config`, read from `tree`, breaks.
-pub(super) fn broken(config: &Config, tree: &Node, mappings: Option<&[&str]>) -> Vec<Problem> {
+///
+/// `given` is the whole file: what is in it but not in `tree` has been complained of already.
+pub(super) fn broken(
+    config: &Config,
+    tree: &Node,
+    given: &Node,
+    mappings: Option<&[&str]>,
+) -> Vec<Problem> {
     let mut check = Check {
         tree,
+        given,
         problems: Vec::new(),
     };
     check.roles(config);
@@ -73,6 +81,7 @@ pub(super) fn broken(config: &Config, tree: &Node, mappings: Option<&[&str]>) ->
 
 struct Check<'a> {
     tree: &'a Node,
+    given: &'a Node,
     problems: Vec<Problem>,
 }
 
@@ -108,7 +117,8 @@ impl Check<'_> {
             message,
             "name `intake`, `watch` or both",
         );
-        let idle = roles.intake && !roles.watch && config.sources.is_empty();
+        let sources = self.given.find(&["sources", "0"]).is_some();
+        let idle = roles.intake && !roles.watch && !sources;
         let hint = "name raw topics under `sources`, or add the role `watch`";
         self.demand(
             !idle,
@@ -169,6 +179,11 @@ impl Check<'_> {
                 let path = ["kafka", "librdkafka", key];
                 let message = format!("`{key}` is set by nhiwatch itself");
                 self.demand(false, &path, message, &format!("remove it: {instead}"));
+            } else if is_secret(key) {
+                let path = ["kafka", "librdkafka", key];
+                let message = format!("`{key}` would be a secret in the file");
+                let hint = "use `kafka.security`, which takes secrets from files or variables";
+                self.demand(false, &path, message, hint);
             }
         }
     }
@@ -177,9 +192,12 @@ impl Check<'_> {
         let security = &config.kafka.security;
         let logs_in = security.protocol.logs_in();
         let message = "logging in needs mechanism, username and sasl_password";
-        let complete = security.mechanism.is_some()
-            && security.username.is_some()
-            && security.sasl_password.is_some();
+        let complete = ["mechanism", "username", "sasl_password"]
+            .iter()
+            .all(|key| {
+                let given = self.given.find(&["kafka", "security", key]);
+                given.is_some_and(|node| !node.is_null())
+            });
         let hint = "add what is missing under `kafka.security`, or choose another protocol";
         self.demand(
             !logs_in || complete,
@@ -233,18 +251,16 @@ impl Check<'_> {
             "a replication factor of {} is not possible",
             topics.replication
         );
-        let path = ["topics", "replication"];
-        self.demand(
-            topics.replication >= 1,
-            &path,
-            message,
-            "expected 1 or more",
-        );
+        let mut path = &["topics", "replication"][..];
+        self.demand(topics.replication >= 1, path, message, "expected 1 or more");
         let lone = config.profile == Profile::Prod && topics.replication == 1;
+        if self.tree.find(path).is_none() {
+            path = &["profile"];
+        }
         let message = "one copy of each topic is not enough with `profile: prod`";
         self.demand(
             !lone,
-            &path,
+            path,
             message,
             "set `topics.replication: 3`, or use `profile: dev`",
         );

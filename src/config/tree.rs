@@ -1,5 +1,6 @@
 //! A YAML document as a tree whose every node knows where it stands.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
@@ -45,8 +46,9 @@ impl Node {
                 Ok((event, span)) => builder.take(event, span),
                 Err(error) => {
                     let at = builder.offset(error.marker().index());
+                    let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
                     builder.problems.push(Problem::new(
-                        at..at,
+                        at..end,
                         format!("not valid YAML: {}", error.info()),
                         "mind indentation (spaces, never tabs), colons, brackets and quotes",
                     ));
@@ -93,6 +95,11 @@ impl Node {
         }
     }
 
+    /// A section emptied of all it said says nothing more, so it is no error either.
+    fn is_bare(&self) -> bool {
+        matches!(&self.content, Content::Map(entries) if entries.is_empty())
+    }
+
     /// Takes out the smallest entry or item that covers `at`; tells whether there was one.
     pub(super) fn remove(&mut self, at: &Range<usize>) -> bool {
         let covers = |outer: &Range<usize>| outer.start <= at.start && at.end <= outer.end;
@@ -105,7 +112,8 @@ impl Node {
                     return false;
                 };
                 let whole = covers(&entries[index].at) || *at == entries[index].value.at;
-                if whole || !entries[index].value.remove(at) {
+                let value = &mut entries[index].value;
+                if whole || !value.remove(at) || value.is_bare() {
                     entries.remove(index);
                 }
                 true
@@ -114,7 +122,8 @@ impl Node {
                 let Some(index) = items.iter().position(|item| covers(&item.at)) else {
                     return false;
                 };
-                if *at == items[index].at || !items[index].remove(at) {
+                let item = &mut items[index];
+                if *at == item.at || !item.remove(at) || item.is_bare() {
                     items.remove(index);
                 }
                 true
@@ -124,18 +133,33 @@ impl Node {
     }
 }
 
+/// A collection begun and not yet ended.
+struct Open {
+    node: Node,
+    /// The keys a map has so far.
+    keys: BTreeSet<String>,
+    /// The key whose value comes next, and its place.
+    awaited: Option<(String, Range<usize>)>,
+}
+
 /// Assembles a tree from parse events.
 struct Builder<'a> {
     text: &'a str,
     problems: Vec<Problem>,
-    /// Collections begun and not yet ended, each map with the key whose value is awaited.
-    open: Vec<(Node, Option<(String, Range<usize>)>)>,
+    open: Vec<Open>,
     root: Option<Node>,
 }
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) {
         let at = self.range(&span);
+        if let Some(tag) = span.tag_span() {
+            self.problems.push(Problem::new(
+                self.range(&tag),
+                "tags are not supported",
+                "remove the word after `!`; the key alone says what its value is",
+            ));
+        }
         match event {
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
@@ -146,32 +170,25 @@ impl Builder<'_> {
                 self.put(Node { at, content });
             }
             Event::SequenceStart(..) => {
-                self.open.push((
-                    Node {
-                        at,
-                        content: Content::List(vec![]),
-                    },
-                    None,
-                ));
+                self.open(at, Content::List(vec![]));
             }
             Event::MappingStart(..) => {
-                self.open.push((
-                    Node {
-                        at,
-                        content: Content::Map(vec![]),
-                    },
-                    None,
-                ));
+                self.open(at, Content::Map(vec![]));
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some((mut node, _)) = self.open.pop() {
+                if let Some(Open { mut node, .. }) = self.open.pop() {
                     let last = match &node.content {
                         Content::List(items) => items.last().map(|item| item.at.end),
                         Content::Map(entries) => entries.last().map(|entry| entry.value.at.end),
                         Content::Scalar { .. } => None,
                     };
                     // The end event of a block stands where the next line begins.
-                    node.at.end = last.unwrap_or(at.end).max(node.at.start);
+                    let end = if at.is_empty() {
+                        last.unwrap_or(at.end)
+                    } else {
+                        at.end
+                    };
+                    node.at.end = end.max(node.at.start);
                     self.put(node);
                 }
             }
@@ -190,8 +207,21 @@ impl Builder<'_> {
         }
     }
 
+    fn open(&mut self, at: Range<usize>, content: Content) {
+        self.open.push(Open {
+            node: Node { at, content },
+            keys: BTreeSet::new(),
+            awaited: None,
+        });
+    }
+
     fn put(&mut self, node: Node) {
-        let Some((parent, awaited)) = self.open.last_mut() else {
+        let Some(Open {
+            node: parent,
+            keys,
+            awaited,
+        }) = self.open.last_mut()
+        else {
             if self.root.is_some() {
                 self.problems.push(Problem::new(
                     node.at,
@@ -207,14 +237,14 @@ impl Builder<'_> {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match (awaited.take(), node) {
                 (Some((key, at)), value) => {
-                    if entries.iter().any(|entry| entry.key == key) {
+                    if keys.insert(key.clone()) {
+                        entries.push(Entry { key, at, value });
+                    } else {
                         self.problems.push(Problem::new(
                             at,
                             format!("the key `{key}` stands here twice"),
                             "keep one of the two",
                         ));
-                    } else {
-                        entries.push(Entry { key, at, value });
                     }
                 }
                 (

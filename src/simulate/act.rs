@@ -159,7 +159,7 @@ impl Act {
             format!("\"errorCode\":\"{code}\",\"errorMessage\":\"{code} on {name}\",")
         });
         let bytes = match self.facts {
-            Facts::Bytes(bytes) => format!(
+            Facts::Bytes(bytes) if service == "s3" => format!(
                 "\"additionalEventData\":{{\"SignatureVersion\":\"SigV4\",\"CipherSuite\":\
                  \"TLS_AES_128_GCM_SHA256\",\"bytesTransferredIn\":0,\"bytesTransferredOut\":{bytes}}},"
             ),

@@ -1,7 +1,7 @@
 //! Scripts attacks and nuisances: extra acts of the victim, drawn from a stream of their own, so
 //! that all ordinary events stay what they were.
 
-use chrono::{DateTime, Datelike, Duration, NaiveDate};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveTime};
 
 use super::act::{Act, Step, step};
 use super::chance::Chance;
@@ -54,6 +54,8 @@ pub(super) fn script(
 ) -> Result<(Vec<Act>, Vec<Label>), PlanError> {
     let mut stage = Stage {
         scored: scored_days(plan),
+        end: micros(plan.start.date_naive().and_time(NaiveTime::MIN).and_utc())
+            + i64::from(plan.days) * 86_400_000_000,
         strength: plan.strength,
         taken: vec![false; identities.len()],
         acts: Vec::new(),
@@ -102,7 +104,7 @@ fn choosiness(attack: Attack) -> usize {
 fn fits(attack: Attack, instance: usize, who: &Identity) -> bool {
     match attack {
         Attack::StolenKey => matches!(who.family, Family::Cloud | Family::Integration),
-        Attack::BulkRead => who.constant_rate() >= 22.0,
+        Attack::BulkRead => who.constant_rate() >= 21.0,
         Attack::OffHoursOrders => who.family == Family::Algo,
         // Every other time a cloud role.
         Attack::SecretToOutside if instance % 2 == 1 => who.family == Family::Cloud,
@@ -125,6 +127,8 @@ fn scored_days(plan: &Plan) -> Vec<NaiveDate> {
 
 struct Stage {
     scored: Vec<NaiveDate>,
+    /// When the run ends, in microseconds since 1970.
+    end: i64,
     strength: f64,
     taken: Vec<bool>,
     acts: Vec<Act>,
@@ -156,8 +160,10 @@ impl Stage {
         detectors: &'static [&'static str],
         malicious: bool,
         identities: &[Identity],
-        acts: Vec<Act>,
+        mut acts: Vec<Act>,
     ) {
+        // A label must not speak of what the end of the run cuts off.
+        acts.retain(|act| act.ts < self.end);
         let times = || acts.iter().map(|act| act.ts);
         let (Some(from), Some(to)) = (times().min(), times().max()) else {
             return;

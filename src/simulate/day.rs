@@ -26,7 +26,11 @@ impl Identity {
 
     /// Does `step` at `ts`, with everything else as is usual for it.
     pub(super) fn act(&mut self, ts: i64, step: Step, session: Option<u64>) -> Act {
-        let address = self.chance.zipf(self.ips.len(), 1.0);
+        // A session stays on the host it began on.
+        let address = match session {
+            Some(session) => (session % self.ips.len() as u64) as usize,
+            None => self.chance.zipf(self.ips.len(), 1.0),
+        };
         let luck = self.chance.between(0.0, 1.0);
         let facts = match step.class {
             "order" => self.order(),
@@ -159,13 +163,13 @@ impl Identity {
             if expected < 0.01 {
                 continue;
             }
-            let end = micros(begin) + 3_600_000_000;
-            let gap = 3600.0 / expected;
-            let mut at = micros(begin) + (gap * self.chance.between(0.0, 1.0) * SECOND) as i64;
-            while at < end {
+            // Gaps are counted in expected calls, so that they reach over the hours' ends.
+            while self.wait < expected {
+                let at = micros(begin) + (self.wait / expected * 3600.0 * SECOND) as i64;
                 self.call(at, daily, acts);
-                at += (self.chance.weibull(gap, self.shape) * SECOND) as i64 + 1;
+                self.wait += self.chance.weibull(1.0, self.shape).max(1e-6);
             }
+            self.wait -= expected;
         }
     }
 

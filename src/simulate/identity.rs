@@ -71,6 +71,8 @@ pub(super) struct Identity {
     /// Local hours it works in, where it keeps hours.
     pub(super) hours: (u32, u32),
     pub(super) mood: Mood,
+    /// How many expected calls its next one is away.
+    pub(super) wait: f64,
     pub(super) chance: Chance,
 }
 
@@ -107,12 +109,12 @@ impl Identity {
         let rate = match family {
             Family::Algo => chance.between(7.0, 13.0),
             Family::Agent => chance.between(1.0, 2.0),
-            Family::Cloud if busy => chance.between(22.0, 28.0),
-            Family::Cloud => chance.between(2.5, 5.0),
+            Family::Cloud if busy => chance.between(21.5, 25.0),
+            Family::Cloud => chance.between(2.2, 4.0),
             Family::Payment => chance.between(6.0, 13.0),
-            Family::Batch => chance.between(60.0, 110.0),
-            Family::Poller => chance.between(22.0, 34.0),
-            Family::Integration => chance.between(2.5, 5.0),
+            Family::Batch => chance.between(45.0, 85.0),
+            Family::Poller => chance.between(21.5, 26.0),
+            Family::Integration => chance.between(2.2, 4.0),
         };
         let (memory, sigma) = match family {
             Family::Poller => (0.5, 0.08),
@@ -166,6 +168,7 @@ impl Identity {
             symbols,
             hours,
             mood: Mood::new(memory, sigma),
+            wait: chance.between(0.0, 1.0),
             chance,
         }
     }

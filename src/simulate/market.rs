@@ -151,3 +151,43 @@ pub(super) fn local(zone: Tz, day: NaiveDate, hour: u32, minute: u32) -> DateTim
 fn is_in(day: NaiveDate, days: &[(i32, u32, u32)]) -> bool {
     days.contains(&(day.year(), day.month(), day.day()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a skipped comparison is said, not hidden"
+    )]
+    fn sessions_of_2025_and_2026_are_those_of_the_exchanges() {
+        let Some(folder) = std::env::var_os("NHIWATCH_REAL_DATA") else {
+            eprintln!("NHIWATCH_REAL_DATA is unset: sessions are not compared with real ones");
+            return;
+        };
+        for venue in &VENUES {
+            let file = format!("exchange_calendars/{}_sessions.csv", venue.mic);
+            let table = std::fs::read_to_string(std::path::Path::new(&folder).join(file)).unwrap();
+            let mut day = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
+            while day.year() < 2027 {
+                let real = table
+                    .lines()
+                    .find(|line| line.starts_with(&day.to_string()));
+                match venue.session(day) {
+                    Some((open, close)) => {
+                        let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%MZ").to_string();
+                        let ours = format!("{day},{},{},,", time(open), time(close));
+                        assert_eq!(real, Some(ours.as_str()), "{}", venue.mic);
+                    }
+                    None => assert!(
+                        real.is_none() || is_in(day, venue.half_days),
+                        "{} is open on {day}",
+                        venue.mic
+                    ),
+                }
+                day = day.succ_opt().unwrap();
+            }
+        }
+    }
+}

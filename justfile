@@ -1,0 +1,29 @@
+# `just` lists what there is to do.
+default:
+    @just --list
+
+# What must hold before each commit
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+# Every test that needs nothing but this checkout
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# The speed of the engine
+bench *ARGS:
+    cargo bench --workspace {{ARGS}}
+
+# A real broker on the loopback: start, topics or stop
+kafka DO="start":
+    scripts/kafka {{DO}}
+
+# Kafka, nhiwatch, a simulated bank, Prometheus and Grafana in containers
+demo:
+    docker compose up --build
+
+# Licences, advisories and sources of all dependencies (needs cargo-deny)
+deny:
+    cargo deny --workspace check

@@ -1,0 +1,303 @@
+//! `nhiwatch demo`: the watch on an embedded broker, with a simulated bank under attack.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use nhiwatch_detectors::kernel::input::Fate;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+use super::say;
+use crate::config::{AlertFormat, Config, Profile};
+use crate::failure::Failure;
+use crate::kafka::{Service, settings, shard};
+use crate::simulate::{Attack, Bank, Plan};
+use crate::{alert, http};
+
+/// Watch a simulated bank under attack, with nothing else needed
+///
+/// An embedded broker in this process speaks Kafka's protocol; events go to it, and the service reads
+/// them from it as it would from a real one. It keeps data in memory only and its transactions are
+/// stubs: this shows detection, and proves nothing about exactly-once.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Identities of the bank
+    #[arg(long, env = "NHIWATCH_IDENTITIES", default_value_t = 30, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(10..=2000))]
+    identities: u32,
+    /// Days to simulate
+    #[arg(long, env = "NHIWATCH_DAYS", default_value_t = 42, value_name = "D",
+          value_parser = clap::value_parser!(u32).range(30..=365))]
+    days: u32,
+    /// The same seed gives the same bank
+    #[arg(long, env = "NHIWATCH_SEED", default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// End when all is watched, instead of keeping metrics and broker open
+    #[arg(long, env = "NHIWATCH_EXIT")]
+    exit: bool,
+}
+
+/// Runs the demonstration.
+///
+/// # Errors
+/// Where the embedded broker fails or loses records, or an attack goes unseen.
+pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
+    let broken = |what: &'static str| {
+        move |error: rdkafka::error::KafkaError| Failure::Environment(format!("{what}: {error}"))
+    };
+    let mut plan = Plan::new(args.identities as usize, args.days, args.seed);
+    plan.native = true;
+    plan.attacks = Attack::list("A3,A5,A7").map_err(|error| Failure::Usage(error.to_string()))?;
+    let bank = Bank::new(&plan).map_err(|error| Failure::Usage(error.to_string()))?;
+
+    let cluster = MockCluster::new(1).map_err(broken("cannot start the embedded broker"))?;
+    let config = config(cluster.bootstrap_servers());
+    for topic in [
+        &config.topics.events,
+        &config.topics.alerts,
+        &config.topics.deadletter,
+    ] {
+        cluster
+            .create_topic(topic, PARTITIONS, 1)
+            .map_err(broken("cannot create a topic"))?;
+    }
+    let service = super::run::service(config)?;
+    let address = cluster.bootstrap_servers();
+    say(&format!(
+        "A bank of {} identities, {} days, seed {}, on an embedded broker at {address}.\n\
+         It keeps data in memory only, and is no proof of exactly-once.\n\n",
+        args.identities, args.days, args.seed
+    ))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
+    match runtime.block_on(http::bind(service.config.http.listen)) {
+        Ok(listener) => {
+            say(&format!(
+                "Metrics: http://{}/metrics\n\n",
+                service.config.http.listen
+            ))?;
+            let (metrics, health) = (service.metrics.clone(), service.health.clone());
+            runtime.spawn(http::serve_on(
+                listener,
+                metrics,
+                health,
+                std::future::pending(),
+            ));
+        }
+        Err(taken) => say(&format!("No metrics: {taken}\n\n"))?,
+    }
+
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| shard::run(&service, 0));
+        let shown = show(&service, &bank);
+        if shown.is_ok() && !args.exit {
+            say("\nThe broker and the metrics stay open; end with Ctrl-C.\n")?;
+            let _ = runtime.block_on(tokio::signal::ctrl_c());
+        }
+        service.stop.store(true, Ordering::Release);
+        let ended = watch
+            .join()
+            .unwrap_or_else(|_| Err(Failure::Environment("the watch thread failed".to_owned())));
+        let code = shown?;
+        ended.map(|()| code)
+    })
+}
+
+/// Feeds the bank's events and shows the alerts as they come.
+fn show(service: &Service, bank: &Bank) -> Result<ExitCode, Failure> {
+    let failed = |error: rdkafka::error::KafkaError| {
+        Failure::Environment(format!("the embedded broker: {error}"))
+    };
+    let client = settings::client(&service.config.kafka)?;
+    let mut settings = client.clone();
+    settings
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", "5");
+    let producer: BaseProducer = settings.create().map_err(failed)?;
+    let alerts: BaseConsumer = settings::reader(&client, "read_uncommitted")
+        .create()
+        .map_err(failed)?;
+    let mut from = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        from.add_partition_offset(&service.config.topics.alerts, partition, Offset::Beginning)
+            .map_err(failed)?;
+    }
+    alerts.assign(&from).map_err(failed)?;
+
+    let bar = progress();
+    let mut seen = Seen::default();
+    let (mut sent, started) = (0_u64, Instant::now());
+    for line in bank.events() {
+        let mut record = BaseRecord::to(&service.config.topics.events)
+            .key(&line.identity)
+            .payload(&line.json);
+        while let Err((_, back)) = producer.send(record) {
+            record = back;
+            producer.poll(Duration::from_millis(5));
+        }
+        sent += 1;
+        if sent.is_multiple_of(500) {
+            producer.poll(Duration::ZERO);
+            bar.set_position(sent);
+            // The broker silently drops what exceeds 5 MiB a partition: wait for the watch.
+            while sent.saturating_sub(watched(service)) > AHEAD {
+                seen.take(&alerts, &bar)?;
+                give_up(service, started)?;
+                producer.poll(Duration::from_millis(2));
+            }
+        }
+    }
+    producer.flush(Duration::from_secs(10)).map_err(failed)?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while watched(service) < sent && Instant::now() < deadline {
+        seen.take(&alerts, &bar)?;
+        give_up(service, started)?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    seen.take(&alerts, &bar)?;
+    bar.finish_and_clear();
+    let lost = sent - watched(service);
+    if lost > 0 {
+        return Err(Failure::Environment(format!(
+            "{lost} of {sent} events never came back"
+        )));
+    }
+    summary(bank, &seen, sent, started.elapsed())
+}
+
+/// Says what was attacked, what was seen, and what to try next.
+fn summary(bank: &Bank, seen: &Seen, sent: u64, time: Duration) -> Result<ExitCode, Failure> {
+    say(&format!(
+        "\n{sent} events watched in {:.0} s.\n\n",
+        time.as_secs_f64()
+    ))?;
+    let (mut unseen, mut attacked) = (0, BTreeSet::new());
+    for label in bank.labels() {
+        for detector in label.detectors {
+            let found = seen
+                .opened
+                .contains(&(label.identity.clone(), (*detector).to_owned()));
+            unseen += u32::from(!found);
+            let verdict = if found { "seen by" } else { "NOT seen by" };
+            say(&format!(
+                "{} on {}: {verdict} {detector}\n",
+                label.scenario, label.identity
+            ))?;
+        }
+        attacked.insert(label.identity);
+    }
+    let false_alarms = seen
+        .incidents
+        .iter()
+        .filter(|who| !attacked.contains(*who))
+        .count();
+    say(&format!(
+        "{false_alarms} of {} incidents are on identities that were not attacked: false alarms.\n\n\
+         Next: nhiwatch detectors off-hours; nhiwatch backtest --source auto YOUR-LOGS\n",
+        seen.incidents.len()
+    ))?;
+    Ok(ExitCode::from(u8::from(unseen > 0)))
+}
+
+/// The alerts shown so far.
+#[derive(Default)]
+struct Seen {
+    /// Identity and detector of every incident.
+    opened: BTreeSet<(String, String)>,
+    /// Identity of every incident.
+    incidents: Vec<String>,
+}
+
+impl Seen {
+    /// Shows the alerts that have come.
+    fn take(&mut self, alerts: &BaseConsumer, bar: &ProgressBar) -> Result<(), Failure> {
+        while let Some(message) = alerts.poll(Duration::ZERO) {
+            let Ok(message) = message else { continue };
+            let Ok(alert) = serde_json::from_slice::<Value>(message.payload().unwrap_or_default())
+            else {
+                continue;
+            };
+            if alert["revision"] != 1 {
+                continue;
+            }
+            let text = |key: &str| alert::escape(alert[key].as_str().unwrap_or_default());
+            self.opened.insert((text("identity"), text("detector")));
+            self.incidents.push(text("identity"));
+            let p = &alert["p_value"];
+            let sure = if p.is_null() {
+                "a rule".to_owned()
+            } else {
+                format!("p = {p}")
+            };
+            let shown = format!(
+                "{} {} on {} at {}\n  {}\n  expected  {}\n  observed  {}\n  how sure  {sure}\n",
+                text("severity").to_uppercase(),
+                text("detector"),
+                text("identity"),
+                text("ts"),
+                text("summary"),
+                text("expected"),
+                text("observed"),
+            );
+            bar.suspend(|| say(&format!("{shown}\n")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Events that the watch has dealt with, whatever became of them.
+fn watched(service: &Service) -> u64 {
+    Fate::ALL
+        .iter()
+        .map(|fate| service.metrics.record_count(*fate))
+        .sum()
+}
+
+fn give_up(service: &Service, started: Instant) -> Result<(), Failure> {
+    match service.health.obstacle() {
+        Some(obstacle) if started.elapsed() > Duration::from_secs(60) => Err(Failure::Environment(
+            format!("the watch does not get on: {obstacle}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn config(brokers: String) -> Config {
+    let mut config = Config {
+        profile: Profile::Demo,
+        ..Config::default()
+    };
+    config.kafka.brokers = brokers;
+    config.kafka.instance = "demo".to_owned();
+    config.kafka.commit_interval = Duration::from_millis(50);
+    config.alerts.format = AlertFormat::Native;
+    config
+}
+
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let _ = std::io::stderr().flush();
+    let style = ProgressStyle::with_template("{spinner} {pos} events, {per_sec}");
+    ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}
+
+/// Partitions of the embedded broker's topics.
+const PARTITIONS: i32 = 4;
+/// Events the producer may be ahead of the watch: well below 5 MiB even in a single partition.
+const AHEAD: u64 = 6_000;

@@ -1,0 +1,148 @@
+//! `nhiwatch run`: the service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use nhiwatch_detectors::kernel::engine::Decision;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::config;
+use crate::calendars;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::http::{self, Health};
+use crate::kafka::{Service, settings, shard, topics};
+use crate::metrics::Metrics;
+use crate::sources::Sources;
+
+/// Run the service
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The configuration file; without one the defaults hold
+    #[arg(long, env = "NHIWATCH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs until SIGTERM or SIGINT, then commits what is open and ends.
+///
+/// # Errors
+/// Where the configuration is invalid, the address for metrics is taken, or a thread fails for good.
+pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let config = config(args.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
+    let service = service(config)?;
+    let listener = runtime.block_on(http::bind(service.config.http.listen))?;
+    tracing::info!(
+        metrics = %service.config.http.listen,
+        brokers = service.config.kafka.brokers,
+        decision = service.decision.digest(),
+        "nhiwatch starts"
+    );
+    let (metrics, health) = (service.metrics.clone(), Arc::clone(&service.health));
+    let server = runtime.spawn(http::serve_on(
+        listener,
+        metrics,
+        health,
+        std::future::pending(),
+    ));
+    let stop = Arc::clone(&service.stop);
+    runtime.spawn(async move {
+        match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
+            (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+            _ => std::future::pending().await,
+        }
+        stop.store(true, Ordering::Release);
+    });
+    if !runtime.block_on(wait_for_topics(&service))? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = threads(&service);
+    server.abort();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// What the threads of a process that follows `config` share.
+///
+/// # Errors
+/// Where the calendars, the mappings or the metrics cannot be made.
+pub fn service(config: Config) -> Result<Service, Failure> {
+    let calendars = calendars::load(config.calendars.directory.as_deref())
+        .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let sources = Sources::load(None)?;
+    let decision = Decision::new(
+        &config.detectors,
+        &config.limits,
+        &calendars,
+        sources.digest(),
+    );
+    Ok(Service {
+        decision: Arc::new(decision),
+        sources: Arc::new(sources),
+        metrics: Metrics::new()
+            .map_err(|error| Failure::Environment(format!("cannot make metrics: {error}")))?,
+        health: Arc::new(Health::default()),
+        stop: Arc::new(AtomicBool::new(false)),
+        config: Arc::new(config),
+    })
+}
+
+/// Waits until Kafka answers and its topics are as needed; tells whether they are, or we are to end.
+async fn wait_for_topics(service: &Service) -> Result<bool, Failure> {
+    let client = settings::client(&service.config.kafka)?;
+    let wanted = topics::wanted(&service.config);
+    let mut pause = Duration::from_millis(500);
+    while !service.stopping() {
+        let found = topics::found(&client, &wanted, &service.config.kafka.brokers).await;
+        let obstacle = match found {
+            Ok(found) => topics::faults(&service.config, &wanted, &found).join("; "),
+            Err(error) => error.to_string(),
+        };
+        if obstacle.is_empty() {
+            return Ok(true);
+        }
+        tracing::warn!(obstacle, retry_in = ?pause, "not ready");
+        service.health.set_unready(obstacle);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(15));
+    }
+    Ok(false)
+}
+
+/// Runs the threads that do the work, until all have ended.
+fn threads(service: &Service) -> Result<(), Failure> {
+    std::thread::scope(|scope| {
+        let shards = if service.config.roles.watch {
+            service.config.kafka.shards
+        } else {
+            0
+        };
+        let threads: Vec<_> = (0..shards)
+            .map(|number| scope.spawn(move || ended(service, shard::run(service, number))))
+            .collect();
+        threads.into_iter().fold(Ok(()), |outcome, thread| {
+            let panicked = || Err(Failure::Environment("a thread failed".to_owned()));
+            outcome.and(thread.join().unwrap_or_else(|_| panicked()))
+        })
+    })
+}
+
+/// A thread that ends for good ends the process: half a service is worse than a restarted one.
+fn ended(service: &Service, outcome: Result<(), Failure>) -> Result<(), Failure> {
+    service.stop.store(true, Ordering::Release);
+    outcome
+}

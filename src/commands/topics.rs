@@ -1,0 +1,146 @@
+//! `nhiwatch topics`: the topics that are needed against those that are there.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::{config, say};
+use crate::failure::Failure;
+use crate::kafka::{settings, topics};
+use crate::wire::{LogLine, control};
+
+/// Show the topics that are needed against those that are there
+#[derive(Args, Debug)]
+pub struct TopicsArgs {
+    /// The configuration file; without one the defaults hold
+    #[arg(long, env = "NHIWATCH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Create the topics that are missing
+    #[arg(long, env = "NHIWATCH_CREATE")]
+    create: bool,
+    /// Write every committed record of TOPIC to standard output, for `backtest --source log`
+    #[arg(
+        long,
+        env = "NHIWATCH_EXPORT",
+        value_name = "TOPIC",
+        conflicts_with = "create"
+    )]
+    export: Option<String>,
+}
+
+/// Compares, creates or exports.
+///
+/// # Errors
+/// Where the configuration is invalid or Kafka does not answer.
+pub fn run(args: &TopicsArgs) -> Result<ExitCode, Failure> {
+    let config = config(args.config.as_deref())?;
+    let client = settings::client(&config.kafka)?;
+    if let Some(topic) = &args.export {
+        return export(&client, topic);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
+    let wanted = topics::wanted(&config);
+    let brokers = &config.kafka.brokers;
+    let mut found = runtime.block_on(topics::found(&client, &wanted, brokers))?;
+    if args.create {
+        for name in runtime.block_on(topics::create(&client, &config, &wanted, &found))? {
+            say(&format!("created {name}\n"))?;
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while found.iter().any(|topic| topic.partitions.is_none()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(200));
+            found = runtime.block_on(topics::found(&client, &wanted, brokers))?;
+        }
+    }
+    for topic in &found {
+        let partitions = topic
+            .partitions
+            .map_or("missing".to_owned(), |n| format!("{n} partitions"));
+        let (name, copies, cleanup) = (&topic.name, topic.replication, &topic.cleanup);
+        say(&format!(
+            "{name:<20} {partitions:<14} replication {copies}  {cleanup}\n"
+        ))?;
+    }
+    let faults = topics::faults(&config, &wanted, &found);
+    for fault in &faults {
+        say(&format!("fault: {fault}\n"))?;
+    }
+    Ok(ExitCode::from(u8::from(!faults.is_empty())))
+}
+
+/// Writes the committed records of every partition up to its end as of now, in offset order.
+fn export(client: &rdkafka::ClientConfig, topic: &str) -> Result<ExitCode, Failure> {
+    let failed =
+        |error: rdkafka::error::KafkaError| Failure::Environment(format!("{topic}: {error}"));
+    let reader: BaseConsumer = settings::reader(client, "read_committed")
+        .create()
+        .map_err(failed)?;
+    let metadata = reader
+        .fetch_metadata(Some(topic), Duration::from_secs(10))
+        .map_err(failed)?;
+    let partitions = metadata
+        .topics()
+        .first()
+        .map_or(0, |topic| topic.partitions().len());
+    if partitions == 0 {
+        return Err(Failure::Environment(format!("there is no topic {topic}")));
+    }
+    for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+        let (low, high) = reader
+            .fetch_watermarks(topic, partition, Duration::from_secs(10))
+            .map_err(failed)?;
+        if low >= high {
+            continue;
+        }
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, partition, Offset::Offset(low))
+            .map_err(failed)?;
+        reader.assign(&from).map_err(failed)?;
+        loop {
+            match reader.poll(Duration::from_millis(50)) {
+                Some(Err(error)) => return Err(failed(error)),
+                Some(Ok(message)) => {
+                    if message.offset() >= high {
+                        break;
+                    }
+                    let kind = message.headers().and_then(|headers| {
+                        headers
+                            .iter()
+                            .find(|h| h.key == control::HEADER)
+                            .and_then(|h| h.value)
+                    });
+                    let line = LogLine {
+                        partition,
+                        offset: message.offset(),
+                        timestamp: message.timestamp().to_millis(),
+                        kind: kind.map(|kind| String::from_utf8_lossy(kind).into_owned()),
+                        key: message.key().map(<[u8]>::to_vec),
+                        value: message.payload().map(<[u8]>::to_vec),
+                    };
+                    say(&format!("{}\n", line.write()))?;
+                    if message.offset() + 1 >= high {
+                        break;
+                    }
+                }
+                None => {
+                    let position = reader.position().map_err(failed)?;
+                    let at = position
+                        .find_partition(topic, partition)
+                        .map(|at| at.offset());
+                    if matches!(at, Some(Offset::Offset(at)) if at >= high) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

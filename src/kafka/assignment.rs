@@ -1,0 +1,66 @@
+//! Rebalances, noted while polling and carried out by the thread that polls.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+
+/// What the group has decided about our partitions.
+#[derive(Clone, Debug)]
+pub enum Rebalance {
+    /// These are ours now.
+    Assigned(TopicPartitionList),
+    /// None is ours any more.
+    Revoked,
+}
+
+/// Notes rebalances instead of carrying them out: state has to be committed or restored first, and
+/// that belongs to the loop, not into a callback. The group waits until the loop has assigned.
+#[derive(Debug, Default)]
+pub struct Assignments {
+    pending: Mutex<Vec<Rebalance>>,
+    closing: AtomicBool,
+}
+
+impl Assignments {
+    /// From now on partitions are given back at once: nobody polls any more who could, and closing
+    /// the consumer waits for it.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// The rebalances noted since the last call, in order.
+    pub fn take(&self) -> Vec<Rebalance> {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for Assignments {}
+
+impl ConsumerContext for Assignments {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if self.closing.load(Ordering::Acquire) {
+            if let Err(error) = consumer.unassign() {
+                tracing::debug!(%error, "giving partitions back while closing");
+            }
+            return;
+        }
+        let rebalance = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            Rebalance::Assigned(partitions.clone())
+        } else {
+            Rebalance::Revoked
+        };
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rebalance);
+    }
+}

@@ -1,0 +1,68 @@
+//! How a state record lies in the compacted topic: a header round the engine's payload.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Key of the record that ties a partition's state to its input.
+pub const PROGRESS: &[u8] = b"\0progress";
+
+/// Layout of the frame.
+const VERSION: u8 = 1;
+/// Version, offset and checksum.
+const HEADER: usize = 1 + 8 + 8;
+
+/// Wraps `payload`, which is as of input offset `as_of`, into `to`, replacing what was there.
+pub fn wrap(as_of: i64, payload: &[u8], to: &mut Vec<u8>) {
+    to.clear();
+    to.push(VERSION);
+    to.extend_from_slice(&as_of.to_be_bytes());
+    to.extend_from_slice(&xxh3_64(payload).to_be_bytes());
+    to.extend_from_slice(payload);
+}
+
+/// The input offset and the payload of a frame.
+///
+/// # Errors
+/// Where it is of another version, cut off or damaged; the text says which.
+pub fn unwrap(frame: &[u8]) -> Result<(i64, &[u8]), String> {
+    let Some((header, payload)) = frame.split_at_checked(HEADER) else {
+        return Err(format!(
+            "{} bytes are too few for a state record",
+            frame.len()
+        ));
+    };
+    if header[0] != VERSION {
+        return Err(format!("frame version {} is not {VERSION}", header[0]));
+    }
+    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).unwrap_or_default();
+    if number(&header[9..]) != xxh3_64(payload) {
+        return Err("the checksum does not fit the payload".to_owned());
+    }
+    Ok((number(&header[1..9]).cast_signed(), payload))
+}
+
+/// What a partition had reached when its state was stored.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// The next input offset.
+    pub next: i64,
+    /// Digest of the decision in force.
+    pub decision: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back_and_every_damaged_byte_is_noticed() {
+        let mut frame = Vec::new();
+        wrap(42, b"payload", &mut frame);
+        assert_eq!(unwrap(&frame), Ok((42, b"payload".as_slice())));
+        for at in (0..1).chain(9..frame.len()) {
+            let mut damaged = frame.clone();
+            damaged[at] ^= 0x40;
+            assert!(unwrap(&damaged).is_err(), "byte {at}");
+        }
+        assert!(unwrap(&frame[..10]).is_err());
+    }
+}

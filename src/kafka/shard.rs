@@ -1,0 +1,476 @@
+//! One watch thread: a consumer, a transactional producer, and the engines of its partitions.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nhiwatch_detectors::CARDS;
+use nhiwatch_detectors::kernel::detector::{Alert, Severity};
+use nhiwatch_detectors::kernel::engine::{Engine, Stats};
+use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::time::Timestamp;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::assignment::{Assignments, Rebalance};
+use super::frame::{self, Progress};
+use super::restore::restore;
+use super::transaction::{Outgoing, Transaction};
+use super::{Service, Teardown, settings};
+use crate::alert;
+use crate::config::{AlertFormat, Profile};
+use crate::wire::{Reject, control, with_input};
+
+/// Runs shard `number` until the service stops. Whatever goes wrong, it starts again from what is
+/// committed; on the embedded broker, which cannot restore, it ends.
+///
+/// # Errors
+/// Where the clients' settings cannot be made, or the embedded broker failed.
+pub fn run(service: &Service, number: usize) -> Result<(), crate::failure::Failure> {
+    let client = settings::client(&service.config.kafka)?;
+    let member = format!("{}-{number}", service.config.kafka.instance);
+    let mut pause = Duration::from_millis(250);
+    while !service.stopping() {
+        let started = Instant::now();
+        match Shard::session(service, &client, &member) {
+            Ok(()) => break,
+            Err(error) => {
+                service.metrics.teardown(error.word());
+                service
+                    .health
+                    .set_unready(format!("shard {number}: {error}"));
+                if service.config.profile == Profile::Demo {
+                    return Err(crate::failure::Failure::Environment(error.to_string()));
+                }
+                tracing::warn!(shard = number, %error, "shard torn down, starting again");
+            }
+        }
+        if started.elapsed() > Duration::from_secs(60) {
+            pause = Duration::from_millis(250);
+        }
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !service.stopping() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        pause = (pause * 2).min(Duration::from_secs(15));
+    }
+    Ok(())
+}
+
+struct Shard<'s> {
+    service: &'s Service,
+    client: &'s rdkafka::ClientConfig,
+    consumer: BaseConsumer<Assignments>,
+    transaction: Transaction,
+    owned: BTreeMap<i32, Owned>,
+    alerts: Vec<Alert>,
+    taken: usize,
+    urgent: bool,
+    started: Instant,
+    seen_first: bool,
+}
+
+struct Owned {
+    engine: Engine,
+    /// The next input offset.
+    next: i64,
+    /// Whether something was taken since the last commit.
+    touched: bool,
+    /// What was already counted into the metrics.
+    counted: Stats,
+}
+
+impl<'s> Shard<'s> {
+    /// From joining the group to leaving it.
+    fn session(
+        service: &'s Service,
+        client: &'s rdkafka::ClientConfig,
+        member: &str,
+    ) -> Result<(), Teardown> {
+        let started = Instant::now();
+        let group = settings::WATCH_GROUP;
+        let id = format!("{group}-{member}");
+        let transaction = Transaction::open(&settings::producer(client, &id))?;
+        let consumer: BaseConsumer<Assignments> =
+            settings::consumer(client, group, &format!("{member}-watch"))
+                .create_with_context(Assignments::default())
+                .map_err(Teardown::during("creating the consumer"))?;
+        consumer
+            .subscribe(&[&service.config.topics.events])
+            .map_err(Teardown::during("subscribing to the events"))?;
+        let mut shard = Self {
+            service,
+            client,
+            consumer,
+            transaction,
+            owned: BTreeMap::new(),
+            alerts: Vec::new(),
+            taken: 0,
+            urgent: false,
+            started,
+            seen_first: false,
+        };
+        let outcome = shard.work();
+        shard.consumer.context().close();
+        shard
+            .service
+            .metrics
+            .partitions(-(shard.owned.len() as i64));
+        outcome
+    }
+
+    fn work(&mut self) -> Result<(), Teardown> {
+        let kafka = &self.service.config.kafka;
+        let (interval, records) = (kafka.commit_interval, kafka.commit_records);
+        // Borrowed messages must not outlive the loop's own changes: each is handled at once.
+        loop {
+            if self.service.stopping() {
+                self.commit()?;
+                for (partition, owned) in &self.owned {
+                    let (next, digest) = (owned.next, owned.engine.digest());
+                    tracing::info!(partition, next, digest, "drained");
+                }
+                return Ok(());
+            }
+            self.poll()?;
+            let due = self.transaction.age().is_some_and(|age| {
+                age >= interval || (self.urgent && age >= Duration::from_millis(50))
+            });
+            if due || self.taken >= records {
+                self.commit()?;
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Result<(), Teardown> {
+        let wait = if self.transaction.age().is_some() {
+            5
+        } else {
+            50
+        };
+        let message = self.consumer.poll(Duration::from_millis(wait));
+        let rebalances = self.consumer.context().take();
+        if !rebalances.is_empty() {
+            // What was fetched just now is fetched again by whoever owns its partition.
+            drop(message);
+            return self.rebalance(rebalances);
+        }
+        match message {
+            None => Ok(()),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(code) if is_passing(code) => {
+                    self.service.health.set_unready(format!("Kafka: {error}"));
+                    tracing::warn!(%error, "waiting for Kafka");
+                    Ok(())
+                }
+                _ => Err(Teardown::during("consuming")(error)),
+            },
+            Some(Ok(message)) => {
+                let Some(owned) = self.owned.get_mut(&message.partition()) else {
+                    return Ok(());
+                };
+                if message.offset() < owned.next {
+                    return Ok(());
+                }
+                self.transaction.begin()?;
+                let before = self.alerts.len();
+                let rejected = take(owned, &message, &mut self.alerts);
+                self.taken += 1;
+                self.urgent |= self.alerts[before..]
+                    .iter()
+                    .any(|a| a.severity >= Severity::High);
+                if let Err(reject) = rejected {
+                    self.service.metrics.deadletter(reject.reason.word());
+                    dead_letter(&self.transaction, self.service, &message, &reject)?;
+                }
+                if !self.seen_first {
+                    self.seen_first = true;
+                    let seconds = self.started.elapsed().as_secs_f64();
+                    self.service.metrics.restore(seconds);
+                    tracing::info!(seconds, "first new event after the start");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn rebalance(&mut self, rebalances: Vec<Rebalance>) -> Result<(), Teardown> {
+        for rebalance in rebalances {
+            match rebalance {
+                Rebalance::Revoked => {
+                    if !self.consumer.assignment_lost() {
+                        self.commit()?;
+                    } else if self.transaction.age().is_some() {
+                        return Err(Teardown::Refused("the assignment was lost".to_owned()));
+                    }
+                    self.service.metrics.partitions(-(self.owned.len() as i64));
+                    self.owned.clear();
+                    self.consumer
+                        .unassign()
+                        .map_err(Teardown::during("unassigning"))?;
+                }
+                Rebalance::Assigned(partitions) => {
+                    let mut list = TopicPartitionList::new();
+                    for element in partitions.elements() {
+                        let partition = element.partition();
+                        let owned = self.restore(partition)?;
+                        list.add_partition_offset(
+                            element.topic(),
+                            partition,
+                            Offset::Offset(owned.next),
+                        )
+                        .map_err(Teardown::during("assigning"))?;
+                        self.owned.insert(partition, owned);
+                    }
+                    self.consumer
+                        .assign(&list)
+                        .map_err(Teardown::during("assigning"))?;
+                    self.service.metrics.partitions(self.owned.len() as i64);
+                    self.service.health.set_ready();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(&self, partition: i32) -> Result<Owned, Teardown> {
+        let (config, decision) = (&self.service.config, &self.service.decision);
+        if config.profile == Profile::Demo {
+            let index = u32::try_from(partition).unwrap_or_default();
+            let engine = Engine::new(index, std::sync::Arc::clone(decision));
+            let counted = engine.stats();
+            return Ok(Owned {
+                engine,
+                next: 0,
+                touched: false,
+                counted,
+            });
+        }
+        let begun = Instant::now();
+        let restored = restore(
+            self.client,
+            &self.consumer,
+            &config.topics,
+            config.start,
+            decision,
+            partition,
+        )?;
+        tracing::info!(
+            partition,
+            next = restored.next,
+            records = restored.records,
+            seconds = begun.elapsed().as_secs_f64(),
+            "state restored"
+        );
+        let mut counted = restored.engine.stats();
+        // Identities are a gauge: what was restored is new to this process.
+        counted.identities = 0;
+        Ok(Owned {
+            engine: restored.engine,
+            next: restored.next,
+            touched: false,
+            counted,
+        })
+    }
+
+    /// Commits everything since the last commit: alerts, dead letters, state, progress, offsets.
+    fn commit(&mut self) -> Result<(), Teardown> {
+        if self.transaction.age().is_none() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let config = &self.service.config;
+        for alert in self.alerts.drain(..) {
+            publish(&self.transaction, self.service, &alert)?;
+        }
+        let mut offsets = TopicPartitionList::new();
+        for (partition, owned) in &mut self.owned {
+            if !owned.touched {
+                continue;
+            }
+            if config.profile != Profile::Demo {
+                store(&self.transaction, self.service, *partition, owned)?;
+            }
+            offsets
+                .add_partition_offset(
+                    &config.topics.events,
+                    *partition,
+                    Offset::Offset(owned.next),
+                )
+                .map_err(Teardown::during("adding the input offsets"))?;
+        }
+        self.transaction.commit(&offsets, &self.consumer)?;
+        for owned in self.owned.values_mut().filter(|owned| owned.touched) {
+            owned.touched = false;
+            count(self.service, owned);
+        }
+        self.taken = 0;
+        self.urgent = false;
+        self.service.metrics.commit(begun.elapsed().as_secs_f64());
+        self.service.health.set_ready();
+        Ok(())
+    }
+}
+
+/// Hands one record to its engine.
+fn take(
+    owned: &mut Owned,
+    message: &BorrowedMessage<'_>,
+    alerts: &mut Vec<Alert>,
+) -> Result<Fate, Reject> {
+    let headers = message.headers();
+    let kind = headers.and_then(|headers| {
+        headers
+            .iter()
+            .find(|h| h.key == control::HEADER)
+            .and_then(|h| h.value)
+    });
+    let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok());
+    let received = message.timestamp().to_millis();
+    let received = received.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
+    owned.next = message.offset() + 1;
+    owned.touched = true;
+    let engine = &mut owned.engine;
+    with_input(kind, message.key(), message.payload(), received, |input| {
+        input.map(|input| engine.handle(&input, alerts))
+    })
+}
+
+fn publish(transaction: &Transaction, service: &Service, alert: &Alert) -> Result<(), Teardown> {
+    let value = match service.config.alerts.format {
+        AlertFormat::Ocsf => alert::ocsf(alert),
+        AlertFormat::Native => alert::native(alert),
+    };
+    let id = alert.id.to_string();
+    let revision = alert.revision.to_string();
+    let kind = if alert.revision == 1 {
+        "nhi.alert.v1"
+    } else {
+        "nhi.alert.updated.v1"
+    };
+    service.metrics.alert(alert.detector, alert.severity);
+    transaction.send(&Outgoing {
+        topic: &service.config.topics.alerts,
+        partition: None,
+        key: alert.identity.as_bytes(),
+        value: Some(value.as_bytes()),
+        headers: &[
+            ("content-type", "application/json"),
+            ("ce_specversion", "1.0"),
+            ("ce_id", &id),
+            ("ce_source", "/nhi/nhiwatch"),
+            ("ce_type", kind),
+            ("revision", &revision),
+            ("severity", alert.severity.word()),
+            ("detector", alert.detector),
+        ],
+    })
+}
+
+/// What could not be read goes on untouched, with the reason and where it was.
+pub(super) fn dead_letter(
+    transaction: &Transaction,
+    service: &Service,
+    message: &BorrowedMessage<'_>,
+    reject: &Reject,
+) -> Result<(), Teardown> {
+    let partition = message.partition().to_string();
+    let offset = message.offset().to_string();
+    transaction.send(&Outgoing {
+        topic: &service.config.topics.deadletter,
+        partition: None,
+        key: message.key().unwrap_or_default(),
+        value: message.payload(),
+        headers: &[
+            ("dlq.reason", reject.reason.word()),
+            ("dlq.error", &reject.detail),
+            ("dlq.topic", message.topic()),
+            ("dlq.partition", &partition),
+            ("dlq.offset", &offset),
+        ],
+    })
+}
+
+/// Adds the changed state of one partition, and how far it has come, to the transaction.
+fn store(
+    transaction: &Transaction,
+    service: &Service,
+    partition: i32,
+    owned: &mut Owned,
+) -> Result<(), Teardown> {
+    let (mut value, mut failed) = (Vec::new(), None);
+    let next = owned.next;
+    let topic = &service.config.topics.state;
+    let mut send = |key: &[u8], payload: Option<&[u8]>| {
+        if failed.is_some() {
+            return;
+        }
+        if let Some(payload) = payload {
+            frame::wrap(next, payload, &mut value);
+        }
+        let value = payload.map(|_| value.as_slice());
+        let record = Outgoing {
+            topic,
+            partition: Some(partition),
+            key,
+            value,
+            headers: &[],
+        };
+        failed = transaction.send(&record).err();
+    };
+    owned.engine.flush(&mut send);
+    let progress = Progress {
+        next,
+        decision: service.decision.digest().to_owned(),
+    };
+    // Two plain fields always have a JSON form.
+    let progress = serde_json::to_vec(&progress).unwrap_or_default();
+    send(frame::PROGRESS, Some(&progress));
+    failed.map_or(Ok(()), Err)
+}
+
+/// Moves what an engine counted since the last commit into the metrics.
+fn count(service: &Service, owned: &mut Owned) {
+    let (now, then) = (owned.engine.stats(), &owned.counted);
+    let metrics = &service.metrics;
+    for (&fate, (now, then)) in Fate::ALL.iter().zip(now.fates.iter().zip(&then.fates)) {
+        metrics.records(fate, now - then);
+    }
+    for (card, (now, then)) in CARDS.iter().zip(now.detectors.iter().zip(&then.detectors)) {
+        metrics.detector(
+            card.name,
+            now.evaluations - then.evaluations,
+            now.findings - then.findings,
+            now.panics - then.panics,
+        );
+    }
+    metrics.identities(
+        now.identities.cast_signed() - then.identities.cast_signed(),
+        0,
+    );
+    metrics.evicted(now.evicted - then.evicted);
+    if let Some(watermark) = owned.engine.watermark() {
+        metrics.watermark(watermark.micros() as f64 / 1e6);
+    }
+    owned.counted = now;
+}
+
+/// Errors that librdkafka deals with by itself: a broker that is away, a topic not there yet.
+pub(super) fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::OperationTimedOut
+            | Code::Resolve
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownTopic
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+            | Code::NotCoordinator
+            | Code::RebalanceInProgress
+    )
+}

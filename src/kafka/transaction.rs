@@ -1,0 +1,154 @@
+//! One transaction: what it holds is committed together, or the shard is torn down.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::assignment::Assignments;
+use super::{Teardown, native};
+
+/// A transactional producer and whether a transaction is open.
+pub struct Transaction {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    since: Option<Instant>,
+}
+
+/// A record to produce.
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub topic: &'a str,
+    /// A fixed partition, or the key's own.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value; none deletes the key in a compacted topic.
+    pub value: Option<&'a [u8]>,
+    /// Headers.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+impl Transaction {
+    /// A producer that has fenced every earlier one of its id.
+    ///
+    /// # Errors
+    /// Where the broker does not answer in time.
+    pub fn open(settings: &ClientConfig) -> Result<Self, Teardown> {
+        let producer: ThreadedProducer<DefaultProducerContext> = settings
+            .create()
+            .map_err(Teardown::during("creating the producer"))?;
+        producer
+            .init_transactions(Duration::from_secs(30))
+            .map_err(Teardown::during("taking over the transactional id"))?;
+        Ok(Self {
+            producer,
+            since: None,
+        })
+    }
+
+    /// How long the open transaction has been open.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
+    }
+
+    /// Makes sure that a transaction is open.
+    ///
+    /// # Errors
+    /// Where the producer cannot begin one.
+    pub fn begin(&mut self) -> Result<(), Teardown> {
+        if self.since.is_none() {
+            self.producer
+                .begin_transaction()
+                .map_err(Teardown::during("beginning a transaction"))?;
+            self.since = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// Where it cannot even be queued within ten seconds.
+    pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Teardown> {
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                })
+            });
+        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).key(record.key);
+        if let Some(value) = record.value {
+            outgoing = outgoing.payload(value);
+        }
+        if let Some(partition) = record.partition {
+            outgoing = outgoing.partition(partition);
+        }
+        if !record.headers.is_empty() {
+            outgoing = outgoing.headers(headers);
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    outgoing = back;
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err((error, _)) => return Err(Teardown::during("queueing a record")(error)),
+            }
+        }
+    }
+
+    /// Commits the records sent and the input `offsets` together.
+    ///
+    /// # Errors
+    /// Anything but a clean success. The outcome may be unknown then; only the successor's view of
+    /// what is committed counts.
+    pub fn commit(
+        &mut self,
+        offsets: &TopicPartitionList,
+        consumer: &BaseConsumer<Assignments>,
+    ) -> Result<(), Teardown> {
+        if self.since.is_none() {
+            return Ok(());
+        }
+        if let Some(group) = consumer.group_metadata()
+            && offsets.count() > 0
+        {
+            until_done(|| {
+                self.producer
+                    .send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))
+            })
+            .map_err(Teardown::during("adding the input offsets"))?;
+        }
+        native::flush(&self.producer, Duration::from_secs(10))
+            .map_err(Teardown::during("delivering the transaction's records"))?;
+        until_done(|| self.producer.commit_transaction(Duration::from_secs(10)))
+            .map_err(Teardown::during("committing"))?;
+        self.since = None;
+        Ok(())
+    }
+}
+
+/// Calls again while librdkafka says that the same call may be repeated: the operation goes on in
+/// the background, and the call only waits for it.
+fn until_done(mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        match call() {
+            Err(KafkaError::Transaction(error))
+                if error.is_retriable() && Instant::now() < deadline => {}
+            outcome => return outcome,
+        }
+    }
+}
