@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine};
+use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -16,6 +17,7 @@ pub struct Replay {
     engines: BTreeMap<u32, Engine>,
     alerts: Vec<Alert>,
     rejected: u64,
+    span: Option<(Timestamp, Timestamp)>,
 }
 
 impl Replay {
@@ -27,6 +29,7 @@ impl Replay {
             engines: BTreeMap::new(),
             alerts: Vec::new(),
             rejected: 0,
+            span: None,
         }
     }
 
@@ -76,8 +79,15 @@ impl Replay {
             .entry(partition)
             .or_insert_with(|| Engine::new(partition, Arc::clone(decision)));
         let alerts = &mut self.alerts;
+        let span = &mut self.span;
         let taken = with_input(kind, key, value, received, |input| {
-            input.map(|input| engine.handle(&input, alerts)).map(drop)
+            let input = input?;
+            if let Input::Event(event) = &input {
+                let (first, last) = span.unwrap_or((event.ts, event.ts));
+                *span = Some((first.min(event.ts), last.max(event.ts)));
+            }
+            engine.handle(&input, alerts);
+            Ok(())
         });
         self.rejected += u64::from(taken.is_err());
         taken
@@ -97,6 +107,12 @@ impl Replay {
     #[must_use]
     pub const fn rejected(&self) -> u64 {
         self.rejected
+    }
+
+    /// The earliest and the latest time that an event bore, whatever became of it.
+    #[must_use]
+    pub const fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
     }
 
     /// Hash over the state of every partition, in hex.

@@ -1,305 +1,302 @@
-//! `nhiwatch backtest`: the engine on files.
+//! `nhiwatch backtest`: the service's engine on files.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal as _, Write};
-use std::path::PathBuf;
+mod output;
+mod progress;
+mod report;
+
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use nhiwatch_detectors::kernel::engine::{Decision, Young};
-use nhiwatch_detectors::kernel::input::Fate;
-use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::kernel::engine::Decision;
 
-use super::{config, say};
+use self::output::Output;
+use self::progress::Progress;
+use self::report::Report;
+use crate::config::Config;
 use crate::failure::Failure;
-use crate::files::{Record, Records};
+use crate::files::{Records, STDIN};
 use crate::replay::{Replay, Sorter};
-use crate::sources::{MappedEvent, Sources};
+use crate::sources::{MappedEvent, Reader, Sources};
 use crate::wire::{LogLine, Reject};
-use crate::{alert, calendars, partition};
+use crate::{calendars, partition};
 
-/// Judge events in files, without Kafka
+/// The source that is an exported events log.
+const LOG: &str = "log";
+
+/// Judge files as the service would, without Kafka
 ///
-/// The same engine as the service's: the same input gives the same alerts, byte for byte. Reads our
-/// event schema or raw logs; files, folders, `-` for standard input; .gz and .zst.
-#[derive(Args, Debug)]
+/// The same input gives the same alerts, byte for byte. Alerts are the result: with or without them
+/// the exit code is 0.
+#[derive(Clone, Debug, clap::Args)]
 pub struct BacktestArgs {
-    /// The configuration file; without one the defaults hold
-    #[arg(long, env = "NHIWATCH_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// What the input is: auto, native, a mapping's name, or log for `topics --export`
+    /// The configuration file; without one, the defaults hold
+    #[arg(long, short, value_name = "FILE", env = "NHIWATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Format of the input: the name of a mapping, `native` for the event schema itself, `auto` to
+    /// tell each record by its keys, or `log` for the exported events topic of a service
     #[arg(
         long,
-        env = "NHIWATCH_SOURCE",
+        value_name = "NAME",
         default_value = "auto",
-        value_name = "NAME"
+        env = "NHIWATCH_SOURCE"
     )]
-    source: String,
-    /// Partitions to spread the identities over, as a service would
-    #[arg(long, env = "NHIWATCH_PARTITIONS", default_value_t = 1, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    partitions: u32,
-    /// Write every alert as a line of JSON to OUT (`-` for standard output), not for a person
-    #[arg(long, env = "NHIWATCH_ALERTS", value_name = "OUT")]
-    alerts: Option<PathBuf>,
-    /// Print a hash over the state at the end; equal means equal
+    pub source: String,
+    /// Folder with further mapping files
+    #[arg(long, value_name = "DIR", env = "NHIWATCH_SOURCES")]
+    pub sources: Option<PathBuf>,
+    /// How many partitions to spread the identities over, as a topic of so many would [default: 1]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "NHIWATCH_PARTITIONS",
+        value_parser = clap::value_parser!(i32).range(1..=100_000)
+    )]
+    pub partitions: Option<i32>,
+    /// Where to write every alert and update as NDJSON, `-` for standard output; without it, each
+    /// new alert is shown as text
+    #[arg(long, value_name = "OUT", env = "NHIWATCH_ALERTS")]
+    pub alerts: Option<PathBuf>,
+    /// Print a hash over the state at the end: equal means equal
     #[arg(long, env = "NHIWATCH_DIGEST")]
-    digest: bool,
-    /// Files, folders, or `-`
+    pub digest: bool,
+    /// Files or folders to read, `-` for standard input; `.gz` and `.zst` are unpacked
     #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+    pub inputs: Vec<PathBuf>,
 }
 
-/// Judges every event of the inputs in the order of time, and reports.
+/// Runs the command: alerts to standard output or a file, the report to standard error.
 ///
 /// # Errors
-/// Where the configuration is invalid, an input cannot be read or an output not be written.
+/// [`Failure::Invalid`] for a wrong configuration, calendar or mapping or an unknown source,
+/// [`Failure::Usage`] for flags that do not go together, [`Failure::Environment`] for what cannot be
+/// read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
-    let config = config(args.config.as_deref())?;
-    let sources = Sources::load(None)?;
+    let config = Config::load(args.config.as_deref())?;
     let calendars = calendars::load(config.calendars.directory.as_deref())
         .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let sources = Sources::load(args.sources.as_deref())?;
+    let form = Form::of(args, &sources)?;
+    if let Some(alerts) = &args.alerts {
+        refuse_to_write_into(&args.inputs, alerts)?;
+    }
+    let records = Records::open(&args.inputs)?;
+    let piped = args.inputs.iter().any(|input| input.as_os_str() == STDIN);
+    let progress = Progress::new((!piped).then(|| records.bytes()));
     let decision = Decision::new(
         &config.detectors,
         &config.limits,
         &calendars,
         sources.digest(),
     );
-    let mut session = Session {
+    let mut backtest = Backtest {
         replay: Replay::new(Arc::new(decision)),
-        partitions: args.partitions,
-        out: Out::open(args)?,
         report: Report::default(),
+        output: Output::open(args.alerts.as_deref())?,
+        progress: progress.clone(),
     };
-    let records = Records::open(&args.inputs)?;
-    let bar = progress(records.bytes());
-    let records = records.with_progress(|bytes| bar.set_position(bytes));
-    if args.source == "log" {
-        session.log(records)?;
-    } else {
-        let reader = sources.reader(&args.source)?;
-        let mut sorter = Sorter::default();
-        for record in records {
-            let record = record?;
-            let place = record.place();
-            let Record { bytes, .. } = record;
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                Err(reject) => {
-                    session.report.reject(&reject, &place);
-                    continue;
-                }
-            };
-            let mut due = Vec::new();
-            reader.events(&bytes, &mut |mapped| match mapped {
-                Ok(event) => due.extend(sorter.push(event.ts, event)),
-                Err(reject) => session.report.reject(&reject, &place),
-            });
-            due.iter().try_for_each(|event| session.event(event))?;
-        }
-        while let Some(event) = sorter.pop() {
-            session.event(&event)?;
-        }
+    let records = records.with_progress(|bytes| progress.read(bytes));
+    let outcome = match form {
+        Form::Log => backtest.log(records),
+        Form::Mapped(reader, partitions) => backtest.mapped(records, &reader, partitions),
+    };
+    progress.end();
+    match outcome.and_then(|()| backtest.finish(&config, args.digest)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever reads the alerts has read enough, as `head` does.
+        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(Stop::Output(error)) => Err(Failure::Environment(format!(
+            "{} cannot be written: {error}",
+            output::name(args.alerts.as_deref())
+        ))),
+        Err(Stop::Failed(failure)) => Err(failure),
     }
-    bar.finish_and_clear();
-    session.finish(args)
 }
 
-struct Session {
+/// What the records of the input are.
+enum Form<'s> {
+    /// Events, to be mapped and spread over so many partitions.
+    Mapped(Reader<'s>, i32),
+    /// Records of the events topic, each with its partition.
+    Log,
+}
+
+impl<'s> Form<'s> {
+    fn of(args: &BacktestArgs, sources: &'s Sources) -> Result<Self, Failure> {
+        if args.source != LOG {
+            let reader = sources.reader(&args.source).map_err(|failure| {
+                Failure::Invalid(format!("{failure}; and {LOG} for an exported events topic"))
+            })?;
+            return Ok(Self::Mapped(reader, args.partitions.unwrap_or(1)));
+        }
+        if args.partitions.is_some() {
+            return Err(Failure::Usage(format!(
+                "--partitions does not go with --source {LOG}, whose records each have their \
+                 partition; leave it out"
+            )));
+        }
+        Ok(Self::Log)
+    }
+}
+
+/// Why the backtest stopped before the end.
+enum Stop {
+    Failed(Failure),
+    Output(io::Error),
+}
+
+struct Backtest {
     replay: Replay,
-    partitions: u32,
-    out: Out,
     report: Report,
+    output: Output,
+    progress: Progress,
 }
 
-impl Session {
-    fn log(&mut self, records: Records<'_>) -> Result<(), Failure> {
+/// An event that waits for its turn, and where it came from.
+struct Waiting {
+    event: MappedEvent,
+    source: Arc<str>,
+    line: u64,
+}
+
+impl Backtest {
+    /// Judges the records of an exported log in the order they have.
+    fn log(&mut self, records: Records<'_>) -> Result<(), Stop> {
         for record in records {
-            let record = record?;
-            let place = record.place();
-            let line = record.bytes.and_then(|bytes| LogLine::parse(&bytes));
-            match line.and_then(|line| self.replay.log_line(&line)) {
-                Ok(()) => self.report.events += 1,
-                Err(reject) => self.report.reject(&reject, &place),
-            }
-            self.publish()?;
+            let record = record.map_err(Stop::Failed)?;
+            let taken = match &record.bytes {
+                Ok(bytes) => LogLine::parse(bytes).and_then(|line| self.replay.log_line(&line)),
+                Err(reject) => Err(reject.clone()),
+            };
+            self.note(taken, || record.place())?;
         }
         Ok(())
     }
 
-    fn event(&mut self, event: &MappedEvent) -> Result<(), Failure> {
-        let partition = partition::of(event.identity.as_bytes(), self.partitions);
-        match self.replay.event(partition, &event.identity, &event.json) {
-            Ok(()) => self.report.time(event.ts),
-            Err(reject) => self.report.reject(&reject, &event.identity),
-        }
-        self.publish()
-    }
-
-    fn publish(&mut self) -> Result<(), Failure> {
-        for alert in self.replay.take_alerts() {
-            let opened = u64::from(alert.revision == 1);
-            *self.report.alerts.entry(alert.detector).or_default() += opened;
-            match &mut self.out {
-                Out::Lines(to, name) => writeln!(to, "{}", alert::native(&alert))
-                    .map_err(|error| unwritable(name, &error))?,
-                Out::Person { colour } if alert.revision == 1 => {
-                    say(&format!("{}\n", alert::person(&alert, *colour)))?;
+    /// Maps the records and judges them in the order of their times.
+    fn mapped(
+        &mut self,
+        records: Records<'_>,
+        reader: &Reader<'_>,
+        partitions: i32,
+    ) -> Result<(), Stop> {
+        let mut sorter = Sorter::default();
+        let mut waiting: u64 = 0;
+        let mut due = Vec::new();
+        for record in records {
+            let record = record.map_err(Stop::Failed)?;
+            let mut each = |event: Result<MappedEvent, Reject>| match event {
+                Ok(event) => {
+                    let (source, line) = (Arc::clone(&record.source), record.line);
+                    let ts = event.ts;
+                    waiting += 1;
+                    due.extend(sorter.push(
+                        ts,
+                        Waiting {
+                            event,
+                            source,
+                            line,
+                        },
+                    ));
                 }
-                Out::Person { .. } => {}
+                Err(reject) => self.report.reject(&reject, || record.place()),
+            };
+            match &record.bytes {
+                Ok(bytes) => reader.events(bytes, &mut each),
+                Err(reject) => each(Err(reject.clone())),
             }
+            waiting -= due.len() as u64;
+            for next in due.drain(..) {
+                self.judge(&next, partitions)?;
+            }
+        }
+        self.progress.judging(waiting);
+        while let Some(next) = sorter.pop() {
+            self.judge(&next, partitions)?;
+            self.progress.judged();
         }
         Ok(())
     }
 
-    fn finish(mut self, args: &BacktestArgs) -> Result<ExitCode, Failure> {
-        if let Out::Lines(to, name) = &mut self.out {
-            to.flush().map_err(|error| unwritable(name, &error))?;
+    fn judge(&mut self, next: &Waiting, partitions: i32) -> Result<(), Stop> {
+        let MappedEvent { identity, json, .. } = &next.event;
+        let partition = partition::of(identity.as_bytes(), partitions).unsigned_abs();
+        let taken = self.replay.event(partition, identity, json);
+        self.note(taken, || format!("{}:{}", next.source, next.line))
+    }
+
+    /// Keeps account of one record and passes on what it raised.
+    fn note(
+        &mut self,
+        taken: Result<(), Reject>,
+        place: impl FnOnce() -> String,
+    ) -> Result<(), Stop> {
+        if let Err(reject) = taken {
+            self.report.reject(&reject, place);
         }
-        let mut err = std::io::stderr().lock();
-        // Nobody is left to tell when standard error is gone.
-        let _ = err.write_all(self.report.text(&self.replay).as_bytes());
-        if args.digest {
-            let digest = format!("digest {}\n", self.replay.digest());
-            if args
-                .alerts
-                .as_ref()
-                .is_some_and(|out| out.as_os_str() == "-")
-            {
-                let _ = err.write_all(digest.as_bytes());
+        for alert in self.replay.take_alerts() {
+            self.report.alert(&alert);
+            let output = &mut self.output;
+            self.progress
+                .aside(|| output.alert(&alert))
+                .map_err(Stop::Output)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the alerts, then reports.
+    fn finish(mut self, config: &Config, digest: bool) -> Result<(), Stop> {
+        self.output.flush().map_err(Stop::Output)?;
+        let mut text = self.report.text(&self.replay, &config.detectors);
+        if digest {
+            let line = format!("digest {}\n", self.replay.digest());
+            if self.output.is_stdout_taken() {
+                text.push_str(&line);
             } else {
-                say(&digest)?;
+                // The report comes first, so that on a terminal the digest is the last line.
+                tell(&text)?;
+                return super::say(&line).map_err(Stop::Failed);
             }
         }
-        Ok(ExitCode::SUCCESS)
+        tell(&text)
     }
 }
 
-/// Where alerts go.
-enum Out {
-    Lines(Box<dyn Write>, String),
-    Person { colour: bool },
+fn tell(report: &str) -> Result<(), Stop> {
+    io::stderr()
+        .lock()
+        .write_all(report.as_bytes())
+        .map_err(|error| Stop::Failed(Failure::Environment(format!("standard error: {error}"))))
 }
 
-impl Out {
-    fn open(args: &BacktestArgs) -> Result<Self, Failure> {
-        let Some(path) = &args.alerts else {
-            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            return Ok(Self::Person { colour });
+/// Refuses alerts that would be written over an input, or become one the next time.
+fn refuse_to_write_into(inputs: &[PathBuf], alerts: &Path) -> Result<(), Failure> {
+    let Some(target) = resolved(alerts) else {
+        return Ok(());
+    };
+    let clash = inputs
+        .iter()
+        .find(|input| resolved(input).is_some_and(|input| target.starts_with(input)));
+    clash.map_or(Ok(()), |input| {
+        Err(Failure::Usage(format!(
+            "--alerts {} would be written into the input {}; name a file elsewhere",
+            alerts.display(),
+            input.display()
+        )))
+    })
+}
+
+/// The path without links, of a file that need not exist; `None` for standard input or output.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str() == STDIN {
+        return None;
+    }
+    path.canonicalize().ok().or_else(|| {
+        let folder = match path.parent()? {
+            folder if folder.as_os_str().is_empty() => Path::new("."),
+            folder => folder,
         };
-        let name = path.display().to_string();
-        if name == "-" {
-            return Ok(Self::Lines(
-                Box::new(std::io::stdout()),
-                "standard output".to_owned(),
-            ));
-        }
-        let file = File::create(path).map_err(|error| unwritable(&name, &error))?;
-        Ok(Self::Lines(Box::new(BufWriter::new(file)), name))
-    }
-}
-
-fn unwritable(name: &str, error: &std::io::Error) -> Failure {
-    Failure::Environment(format!("cannot write alerts to {name}: {error}"))
-}
-
-/// What was read and found.
-#[derive(Default)]
-struct Report {
-    events: u64,
-    span: Option<(Timestamp, Timestamp)>,
-    /// How often, and where first, by reason.
-    rejected: BTreeMap<&'static str, (u64, String)>,
-    alerts: BTreeMap<&'static str, u64>,
-}
-
-impl Report {
-    fn time(&mut self, ts: Timestamp) {
-        self.events += 1;
-        let (from, until) = self.span.unwrap_or((ts, ts));
-        self.span = Some((from.min(ts), until.max(ts)));
-    }
-
-    fn reject(&mut self, reject: &Reject, place: &str) {
-        let entry = self.rejected.entry(reject.reason.word()).or_default();
-        entry.0 += 1;
-        if entry.0 == 1 {
-            entry.1 = format!("{}: {}", alert::escape(place), reject.detail);
-        }
-    }
-
-    fn text(&self, replay: &Replay) -> String {
-        let mut lines = Vec::new();
-        if self.events == 0 {
-            lines.push("read no events".to_owned());
-        } else {
-            let identities: u64 = replay
-                .engines()
-                .map(|engine| engine.stats().identities)
-                .sum();
-            let span = self.span.map_or(String::new(), |(from, until)| {
-                format!(" from {from} to {until} ({})", until.since(from))
-            });
-            lines.push(format!(
-                "read {} events of {identities} identities{span}",
-                self.events
-            ));
-        }
-        for &fate in Fate::ALL.iter().filter(|fate| **fate != Fate::Judged) {
-            let count: u64 = replay
-                .engines()
-                .map(|engine| engine.stats().fates[fate as usize])
-                .sum();
-            if count > 0 {
-                lines.push(format!("{count} {fate}"));
-            }
-        }
-        for (reason, (count, first)) in &self.rejected {
-            lines.push(format!(
-                "{count} records could not be read ({reason}), first {first}"
-            ));
-        }
-        let total: u64 = self.alerts.values().sum();
-        lines.push(format!("{total} alerts"));
-        for (detector, count) in &self.alerts {
-            lines.push(format!("  {detector}: {count}"));
-        }
-        let young: Vec<(Young, Timestamp)> = replay
-            .engines()
-            .flat_map(|engine| {
-                let now = engine.watermark().unwrap_or_default();
-                engine.learning().into_iter().map(move |young| (young, now))
-            })
-            .collect();
-        if !young.is_empty() {
-            lines.push(format!(
-                "{} identities are still being learned:",
-                young.len()
-            ));
-        }
-        for (young, now) in young.iter().take(10) {
-            let left = Span::WEEK.times(4).days() - now.since(young.first_seen).days();
-            let identity = alert::escape(&young.identity);
-            lines.push(format!(
-                "  {identity} ({}, {left:.0} days to go)",
-                young.state
-            ));
-        }
-        if young.len() > 10 {
-            lines.push(format!("  and {} more", young.len() - 10));
-        }
-        lines.push(String::new());
-        lines.join("\n")
-    }
-}
-
-fn progress(bytes: u64) -> ProgressBar {
-    if bytes == 0 || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta} to go");
-    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    })
 }

@@ -1,0 +1,238 @@
+//! What was read, judged and found, as text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::engine::Engine;
+use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::{CARDS, Configs};
+
+use crate::alert::escape;
+use crate::replay::Replay;
+use crate::wire::{Reason, Reject};
+
+/// How many identities are named.
+const NAMED: usize = 10;
+
+/// How long `off-hours` watches an identity before it judges: three of each hour of the week.
+const HOURS_LEARNED: Span = Span::WEEK.times(3);
+
+/// What only the driver sees; the rest is asked of the engines at the end.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    rejected: BTreeMap<Reason, (u64, String)>,
+    alerts: BTreeMap<&'static str, Raised>,
+}
+
+#[derive(Debug, Default)]
+struct Raised {
+    opened: u64,
+    updates: u64,
+}
+
+impl Report {
+    /// Notes a record that could not be read, and where it was.
+    pub(super) fn reject(&mut self, reject: &Reject, place: impl FnOnce() -> String) {
+        self.rejected
+            .entry(reject.reason)
+            .or_insert_with(|| (0, format!("{}: {reject}", escape(&place()))))
+            .0 += 1;
+    }
+
+    /// Notes an alert or an update of one.
+    pub(super) fn alert(&mut self, alert: &Alert) {
+        let raised = self.alerts.entry(alert.detector).or_default();
+        if alert.revision == 1 {
+            raised.opened += 1;
+        } else {
+            raised.updates += 1;
+        }
+    }
+
+    /// The report over all that `replay` did under `detectors`.
+    pub(super) fn text(&self, replay: &Replay, detectors: &Configs) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.read(&mut text, replay);
+        if replay.span().is_some() {
+            let _ = self.found(&mut text, replay);
+            let _ = learning(&mut text, replay, learning_span(detectors));
+        }
+        text
+    }
+
+    fn read(&self, text: &mut String, replay: &Replay) -> std::fmt::Result {
+        let mut fates = [0; Fate::ALL.len()];
+        let (mut identities, mut evicted) = (0, 0);
+        for stats in replay.engines().map(Engine::stats) {
+            for (sum, n) in fates.iter_mut().zip(stats.fates) {
+                *sum += n;
+            }
+            identities += stats.identities;
+            evicted += stats.evicted;
+        }
+        let events = fates.iter().sum::<u64>() - fates[Fate::Control as usize];
+        match replay.span() {
+            None => writeln!(text, "read no events")?,
+            Some((first, last)) => writeln!(
+                text,
+                "read {} of {}, {} to {} ({})",
+                counted(events, "event", "events"),
+                counted(identities, "identity", "identities"),
+                first.rfc3339(),
+                last.rfc3339(),
+                last.since(first)
+            )?,
+        }
+        for (fate, n) in Fate::ALL.iter().zip(fates) {
+            if n > 0 && *fate != Fate::Judged {
+                writeln!(text, "  not judged  {:<14} {n:>8}", fate.word())?;
+            }
+        }
+        for (reason, (n, first)) in &self.rejected {
+            writeln!(text, "  unreadable  {reason:<14} {n:>8}  first {first}")?;
+        }
+        if evicted > 0 {
+            let evicted = counted(evicted, "identity", "identities");
+            writeln!(
+                text,
+                "  forgotten   {evicted}, to stay within `limits.identities`"
+            )?;
+        }
+        Ok(())
+    }
+
+    fn found(&self, text: &mut String, replay: &Replay) -> std::fmt::Result {
+        let opened = self.alerts.values().map(|raised| raised.opened).sum();
+        writeln!(text, "{}", counted(opened, "alert", "alerts"))?;
+        for (index, card) in CARDS.iter().enumerate() {
+            let none = Raised::default();
+            let Raised { opened, updates } = self.alerts.get(card.name).unwrap_or(&none);
+            let (mut learning, mut panics) = (0, 0);
+            for engine in replay.engines() {
+                let stats = &engine.stats().detectors[index];
+                learning += stats.learning;
+                panics += stats.panics;
+            }
+            write!(
+                text,
+                "  {:<18} {opened:>6}, {}; knew too little to judge {learning} times",
+                card.name,
+                counted(*updates, "update", "updates"),
+            )?;
+            if panics > 0 {
+                write!(text, ", FAILED {panics} times")?;
+            }
+            text.push('\n');
+        }
+        Ok(())
+    }
+}
+
+/// Names the identities that not every detector judges yet.
+fn learning(text: &mut String, replay: &Replay, needed: Span) -> std::fmt::Result {
+    let mut young: Vec<(String, i64)> = Vec::new();
+    for engine in replay.engines() {
+        let now = engine.watermark().unwrap_or(Timestamp::MIN);
+        young.extend(engine.learning().into_iter().filter_map(|young| {
+            let missing = days_missing(now.since(young.first_seen), needed)?;
+            Some((young.identity, missing))
+        }));
+    }
+    if young.is_empty() {
+        return writeln!(text, "every identity is judged by every detector");
+    }
+    young.sort();
+    writeln!(
+        text,
+        "{} still being learned",
+        counted(young.len() as u64, "identity is", "identities are")
+    )?;
+    for (identity, days) in young.iter().take(NAMED) {
+        let days = counted(days.unsigned_abs(), "day", "days");
+        writeln!(
+            text,
+            "  {}  judged by every detector in {days}",
+            escape(identity)
+        )?;
+    }
+    if young.len() > NAMED {
+        writeln!(text, "  and {} more", young.len() - NAMED)?;
+    }
+    Ok(())
+}
+
+/// Days, begun ones counted whole, until an identity of `age` is as old as `needed`.
+fn days_missing(age: Span, needed: Span) -> Option<i64> {
+    let missing = needed.micros() - age.micros();
+    let day = Span::DAY.micros();
+    (missing > 0).then(|| (missing + day - 1) / day)
+}
+
+/// How long the slowest detector that is on watches an identity before it judges.
+fn learning_span(detectors: &Configs) -> Span {
+    let on = |mode| mode != Mode::Off;
+    let none = Span::from_micros(0);
+    [
+        (
+            on(detectors.api_volume.mode),
+            detectors.api_volume.config.learning.span(),
+        ),
+        (
+            on(detectors.tool_chain.mode),
+            detectors.tool_chain.config.learning.span(),
+        ),
+        (on(detectors.off_hours.mode), HOURS_LEARNED),
+    ]
+    .into_iter()
+    .map(|(on, span)| if on { span } else { none })
+    .max()
+    .unwrap_or(none)
+}
+
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn begun_days_are_missing_whole_and_none_is_once_old_enough() {
+        let week = Span::WEEK;
+        for (age, missing) in [
+            (Span::from_micros(0), Some(7)),
+            (Span::from_micros(1), Some(7)),
+            (Span::DAY, Some(6)),
+            (Span::from_seconds(7 * 86_400 - 1), Some(1)),
+            (week, None),
+            (week.times(2), None),
+        ] {
+            assert_eq!(days_missing(age, week), missing, "{age}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_detector_that_is_on_says_how_long_is_learned() {
+        let mut detectors = Configs::default();
+        assert_eq!(learning_span(&detectors), Span::WEEK.times(3));
+        detectors.off_hours.mode = Mode::Off;
+        assert_eq!(learning_span(&detectors), Span::WEEK.times(2));
+        detectors.api_volume.mode = Mode::Off;
+        detectors.tool_chain.mode = Mode::Off;
+        assert_eq!(learning_span(&detectors), Span::from_micros(0));
+    }
+
+    #[test]
+    fn the_first_place_of_each_fault_is_kept_and_cannot_deceive_a_terminal() {
+        let mut report = Report::default();
+        for place in ["a\u{1b}[2J:1", "b:2"] {
+            report.reject(&Reject::new(Reason::Json, "no"), || place.to_owned());
+        }
+        let (n, first) = &report.rejected[&Reason::Json];
+        assert_eq!((*n, first.as_str()), (2, "a\\u{1b}[2J:1: json: no"));
+    }
+}

@@ -1,0 +1,337 @@
+//! `nhiwatch backtest` as its users meet it: a simulated bank goes in, alerts and a report come out.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use nhiwatch::wire::LogLine;
+use nhiwatch::{partition, sources};
+use serde_json::Value;
+
+/// A bank of 20 identities over six weeks, three of which are attacked.
+struct Bank {
+    folder: tempfile::TempDir,
+    labels: String,
+    /// Every alert, as one partition gives them.
+    alerts: String,
+    /// What standard output and standard error said.
+    said: (String, String),
+}
+
+static BANK: LazyLock<Bank> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, labels) = (
+        folder.path().join("events.ndjson"),
+        folder.path().join("labels"),
+    );
+    let simulated = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .args(["simulate", "--identities", "20", "--days", "42"])
+        .args(["--seed", "7", "--attacks", "A3,A5,A7", "--labels"])
+        .arg(&labels)
+        .env_clear()
+        .stdout(File::create(&events).unwrap())
+        .status()
+        .unwrap();
+    assert!(simulated.success());
+    let (alerts, out, err) = alerts_of(&["--digest"], &[&events]);
+    Bank {
+        labels: fs::read_to_string(labels).unwrap(),
+        alerts,
+        said: (out, err),
+        folder,
+    }
+});
+
+impl Bank {
+    fn events(&self) -> PathBuf {
+        self.folder.path().join("events.ndjson")
+    }
+}
+
+/// Exit code, standard output and standard error of `nhiwatch backtest`.
+fn backtest(flags: &[&str], inputs: &[&Path]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .arg("backtest")
+        .args(flags)
+        .args(inputs)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// The alerts file, standard output and standard error of a backtest that succeeds.
+fn alerts_of(flags: &[&str], inputs: &[&Path]) -> (String, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.ndjson");
+    let flags = [&["--alerts", file.to_str().unwrap()], flags].concat();
+    let (code, out, err) = backtest(&flags, inputs);
+    assert_eq!(code, 0, "{err}");
+    (fs::read_to_string(file).unwrap(), out, err)
+}
+
+fn values(ndjson: &str) -> Vec<Value> {
+    let lines = ndjson.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Id and revision of every alert; no two are the same.
+fn revisions(alerts: &str) -> BTreeSet<(String, u64)> {
+    let all = values(alerts);
+    let set: BTreeSet<_> = all
+        .iter()
+        .map(|alert| {
+            let id = alert["id"].as_str().unwrap().to_owned();
+            (id, alert["revision"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(set.len(), all.len(), "an alert was written twice");
+    set
+}
+
+/// The lines of a report that say what was read and how many alerts there were; how often a detector
+/// knew too little may differ with the order of events of equal time and with the partition's clock.
+fn totals(report: &str) -> Vec<&str> {
+    report.lines().take(2).collect()
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_and_the_same_state() {
+    let (alerts, out, err) = alerts_of(&["--digest"], &[&BANK.events()]);
+    assert!(alerts == BANK.alerts, "the alerts differ");
+    assert_eq!((out.clone(), err), BANK.said);
+    let digest = out.strip_prefix("digest ").unwrap().trim_end();
+    assert_eq!(digest.len(), 64, "{out}");
+    let fewer = BANK.folder.path().join("fewer.ndjson");
+    let events = fs::read_to_string(BANK.events()).unwrap();
+    let (last, _) = events.trim_end().rsplit_once('\n').unwrap();
+    fs::write(&fewer, last).unwrap();
+    let (_, other, _) = alerts_of(&["--digest"], &[&fewer]);
+    assert_ne!(other, out, "one event less is another state");
+}
+
+#[test]
+fn every_attack_raises_an_alert_of_its_detector() {
+    let alerts = values(&BANK.alerts);
+    let labels = values(&BANK.labels);
+    assert_eq!(labels.len(), 3);
+    for label in labels {
+        let detectors = label["detectors"].as_array().unwrap();
+        let of = |alert: &&Value| {
+            alert["identity"] == label["identity"]
+                && detectors.contains(&alert["detector"])
+                && alert["ts"].as_str() >= label["from"].as_str()
+                && alert["opened"].as_str() <= label["to"].as_str()
+        };
+        assert!(alerts.iter().any(|alert| of(&alert)), "{label} is missed");
+    }
+}
+
+#[test]
+fn partitions_do_not_change_the_alerts() {
+    let (alerts, _, err) = alerts_of(&["--partitions", "4"], &[&BANK.events()]);
+    assert_eq!(revisions(&alerts), revisions(&BANK.alerts));
+    assert_eq!(totals(&err), totals(&BANK.said.1));
+}
+
+#[test]
+fn how_the_input_is_packed_does_not_change_the_alerts() {
+    let events = fs::read(BANK.events()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("packed.gz");
+    let mut gzip =
+        flate2::write::GzEncoder::new(File::create(&packed).unwrap(), flate2::Compression::fast());
+    gzip.write_all(&events).unwrap();
+    gzip.finish().unwrap();
+    assert!(alerts_of(&[], &[&packed]).0 == BANK.alerts, "packed");
+
+    // Two files side by side, each with every second event: not in the order of time.
+    let days = folder.path().join("days");
+    fs::create_dir(&days).unwrap();
+    let lines: Vec<&[u8]> = events.split_inclusive(|byte| *byte == b'\n').collect();
+    for (nth, name) in ["a.ndjson", "b.ndjson"].iter().enumerate() {
+        let half: Vec<&[u8]> = lines.iter().skip(nth).step_by(2).copied().collect();
+        fs::write(days.join(name), half.concat()).unwrap();
+    }
+    let (alerts, _, err) = alerts_of(&[], &[&days]);
+    assert_eq!(revisions(&alerts), revisions(&BANK.alerts));
+    assert_eq!(totals(&err), totals(&BANK.said.1));
+}
+
+#[test]
+fn an_exported_log_gives_the_alerts_of_its_events() {
+    let all = sources::Sources::load(None).unwrap();
+    let reader = all.reader("auto").unwrap();
+    let mut log = String::new();
+    for line in fs::read(BANK.events())
+        .unwrap()
+        .split(|byte| *byte == b'\n')
+    {
+        if line.is_empty() {
+            continue;
+        }
+        reader.events(line, &mut |event| {
+            let event = event.unwrap();
+            let line = LogLine {
+                partition: partition::of(event.identity.as_bytes(), 4),
+                timestamp: Some(event.ts.millis() + 1),
+                key: Some(event.identity.into_bytes()),
+                value: Some(event.json.into_bytes()),
+                ..LogLine::default()
+            };
+            log.push_str(&line.write());
+            log.push('\n');
+        });
+    }
+    let place = format!("log.ndjson:{}: json: log line", log.lines().count() + 1);
+    log.push_str("{\"not\":\"a log line\"}\n");
+    let file = BANK.folder.path().join("log.ndjson");
+    fs::write(&file, log).unwrap();
+    let (alerts, _, err) = alerts_of(&["--source", "log"], &[&file]);
+    assert_eq!(revisions(&alerts), revisions(&BANK.alerts));
+    assert!(err.contains(&place), "{err}");
+    let (code, out, err) = backtest(&["--source", "log", "--partitions", "2"], &[&file]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_changes_no_alert() {
+    let events = fs::read_to_string(BANK.events()).unwrap();
+    let (first, rest) = events.split_once('\n').unwrap();
+    let garbage = "garbage\n{\"ts\":\"never\",\"identity\":\"x\",\"action\":\"y\"}\n{\"odd\":1}";
+    let file = BANK.folder.path().join("garbage.ndjson");
+    fs::write(&file, format!("{first}\n{garbage}\n{rest}more garbage\n")).unwrap();
+    let (alerts, _, err) = alerts_of(&[], &[&file]);
+    assert!(alerts == BANK.alerts, "the alerts differ");
+    let unreadable: Vec<&str> = err
+        .lines()
+        .filter(|line| line.contains("unreadable"))
+        .collect();
+    let place = file.display();
+    for (line, (reason, n, at)) in
+        unreadable
+            .iter()
+            .zip([("json", 2, 2), ("timestamp", 1, 3), ("mapping", 1, 4)])
+    {
+        let expected = format!("  unreadable  {reason:<14} {n:>8}  first {place}:{at}: {reason}: ");
+        assert!(line.starts_with(&expected), "{err}");
+    }
+    assert_eq!(unreadable.len(), 3, "{err}");
+}
+
+#[test]
+fn a_person_is_told_of_each_new_alert_and_programs_of_each_revision() {
+    let (code, out, err) = backtest(&["--digest"], &[&BANK.events()]);
+    assert_eq!(code, 0);
+    assert_eq!(err, BANK.said.1);
+    let opened = values(&BANK.alerts);
+    let opened: Vec<&Value> = opened
+        .iter()
+        .filter(|alert| alert["revision"] == 1)
+        .collect();
+    let told: Vec<&str> = out
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("incident  "))
+        .map(|line| line.split_once(' ').unwrap().0)
+        .collect();
+    let ids: Vec<&str> = opened
+        .iter()
+        .map(|alert| alert["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ids);
+    assert!(!out.contains('\u{1b}'), "no colours in a pipe");
+    assert_eq!(out.lines().last(), BANK.said.0.lines().last());
+    assert!(err.contains(&format!("\n{} alerts\n", ids.len())), "{err}");
+
+    let (code, out, err) = backtest(&["--digest", "--alerts", "-"], &[&BANK.events()]);
+    assert_eq!(code, 0);
+    assert!(out == BANK.alerts, "standard output is for NDJSON alone");
+    assert_eq!(err, format!("{}{}", BANK.said.1, BANK.said.0));
+}
+
+#[test]
+fn the_report_says_who_is_still_being_learned() {
+    let events = fs::read_to_string(BANK.events()).unwrap();
+    let file = BANK.folder.path().join("week.ndjson");
+    let week: Vec<&str> = events.lines().take(25_000).collect();
+    fs::write(&file, week.join("\n")).unwrap();
+    let (_, _, err) = alerts_of(&[], &[&file]);
+    assert!(err.starts_with("read 25000 events of "), "{err}");
+    assert!(
+        err.contains(" identities are still being learned\n"),
+        "{err}"
+    );
+    let named = err.lines().filter(|line| line.ends_with(" days")).count();
+    assert_eq!(named, 10, "{err}");
+    assert!(err.contains("  and 10 more\n"), "{err}");
+}
+
+#[test]
+fn an_empty_input_says_so() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (code, out, err) = backtest(&[], &[file.path()]);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "", "read no events\n")
+    );
+}
+
+#[test]
+fn wrong_usage_and_what_is_missing_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let (code, _, err) = backtest(&[], &[&missing]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("missing: cannot be read"), "{err}");
+    assert_eq!(backtest(&[], &[]).0, 2);
+    assert_eq!(backtest(&["--partitions", "0"], &[folder.path()]).0, 2);
+    let (code, _, err) = backtest(&["--source", "lgo"], &[folder.path()]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("log for an exported events topic"), "{err}");
+    let nowhere = folder.path().join("none/alerts");
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let flags = ["--alerts", nowhere.to_str().unwrap()];
+    assert_eq!(backtest(&flags, &[empty.path()]).0, 3);
+}
+
+#[test]
+fn alerts_are_never_written_into_the_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events");
+    fs::write(&events, "precious").unwrap();
+    let inside = folder.path().join("alerts");
+    for (alerts, input) in [(&events, events.as_path()), (&inside, folder.path())] {
+        let (code, _, err) = backtest(&["--alerts", alerts.to_str().unwrap()], &[input]);
+        assert_eq!(code, 2, "{err}");
+    }
+    assert_eq!(fs::read_to_string(&events).unwrap(), "precious");
+    assert!(!inside.exists());
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .arg("backtest")
+        .arg(BANK.events())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
