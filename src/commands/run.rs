@@ -134,10 +134,11 @@ fn threads(service: &Service) -> Result<(), Failure> {
         let threads: Vec<_> = (0..shards)
             .map(|number| scope.spawn(move || ended(service, shard::run(service, number))))
             .collect();
-        threads.into_iter().fold(Ok(()), |outcome, thread| {
-            let panicked = || Err(Failure::Environment("a thread failed".to_owned()));
-            outcome.and(thread.join().unwrap_or_else(|_| panicked()))
-        })
+        let outcomes: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        let panicked = |_| Err(Failure::Environment("a thread failed".to_owned()));
+        outcomes
+            .into_iter()
+            .try_for_each(|outcome| outcome.unwrap_or_else(panicked))
     })
 }
 
