@@ -26,7 +26,7 @@ pub struct Held {
 }
 
 impl Quarantine {
-    /// Holds an hour back. Of more than [`HOURS_MAX`], the oldest is never learned.
+    /// Holds an hour back. Of more than a week of them, the oldest is never learned.
     pub fn hold(&mut self, start: i64, calls: u64, orders: bool) {
         if self.held.len() == HOURS_MAX {
             self.held.pop_front();
