@@ -11,6 +11,8 @@ mod broker;
 mod service;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nhiwatch::simulate::{Attack, Bank, Plan};
@@ -35,19 +37,23 @@ fn a_service_killed_twenty_times_gives_each_alert_once_and_the_state_of_an_undis
     let mut service = Service::prepare(&broker, "kills", 3);
     let events = events(24, 11);
     let total = events.len() as i64;
+    // Every life must find new events, however long the one before took.
+    let hurry = Arc::new(AtomicBool::new(false));
     let producer = {
         let (brokers, topic) = (broker.address.clone(), service.topic("events"));
-        std::thread::spawn(move || produce(&brokers, &topic, &events, Duration::from_secs(45)))
+        let hurry = Arc::clone(&hurry);
+        std::thread::spawn(move || produce(&brokers, &topic, &events, Some(&hurry)))
     };
     let mut seconds = Vec::new();
     for kill in 0..20_u64 {
         service.start();
-        let first = service.wait_for("first new event after the start", Duration::from_secs(40));
+        let first = service.wait_for("first new event after the start", Duration::from_secs(120));
         seconds.push(first.unwrap()["seconds"].as_f64().unwrap());
         // Anything between the first event and some commits later.
         std::thread::sleep(Duration::from_millis(kill * 7919 % 700));
         service.kill();
     }
+    hurry.store(true, Ordering::Release);
     producer.join().unwrap();
     service.start();
     let deadline = Instant::now() + Duration::from_secs(90);
@@ -98,7 +104,7 @@ fn a_poisoned_record_becomes_a_dead_letter_and_its_neighbours_go_on() {
         event(3),
     ];
     let topic = service.topic("events");
-    produce(&broker.address, &topic, &records, Duration::ZERO);
+    produce(&broker.address, &topic, &records, None);
     service.start();
     service.wait_for_committed(4);
     service.drain();
@@ -118,19 +124,14 @@ fn offsets_that_contradict_the_state_are_refused_with_the_cure() {
     let Some(broker) = Broker::find() else { return };
     let mut service = Service::prepare(&broker, "refuse", 1);
     let topic = service.topic("events");
-    produce(
-        &broker.address,
-        &topic,
-        &events(6, 3)[..500],
-        Duration::ZERO,
-    );
+    produce(&broker.address, &topic, &events(6, 3)[..500], None);
     service.start();
     service.wait_for_committed(500);
     service.drain();
     service.move_committed_offset(100);
     service.start();
     let refusal = service
-        .wait_for("shard torn down", Duration::from_secs(40))
+        .wait_for("shard torn down", Duration::from_secs(120))
         .unwrap();
     let text = refusal["error"].as_str().unwrap();
     assert!(
@@ -152,7 +153,7 @@ fn a_missing_topic_is_named_and_waited_for() {
     assert!(obstacle.contains("topics --create"), "{obstacle}");
     service.create_topics();
     let topic = service.topic("events");
-    produce(&broker.address, &topic, &events(6, 3)[..50], Duration::ZERO);
+    produce(&broker.address, &topic, &events(6, 3)[..50], None);
     service.wait_for_committed(50);
     service.drain();
 }

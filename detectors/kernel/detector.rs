@@ -255,7 +255,7 @@ impl IncidentId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut id = [0; 16];
-        if text.len() != 32 || !text.is_ascii() {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
@@ -331,5 +331,6 @@ mod tests {
         let id = IncidentId([7; 16]);
         assert_eq!(IncidentId::parse(&id.to_string()), Some(id));
         assert_eq!(IncidentId::parse("zz"), None);
+        assert_eq!(IncidentId::parse(&"+f".repeat(16)), None);
     }
 }

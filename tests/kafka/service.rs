@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -208,7 +209,7 @@ impl Service {
     }
 
     pub(crate) fn wait_for_committed(&self, count: i64) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(150);
         while self.committed() < count {
             assert!(
                 Instant::now() < deadline,
@@ -223,7 +224,7 @@ impl Service {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic("events"), 0, Offset::Offset(offset))
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(150);
         // The static member that has just left keeps its place until its session ends.
         while self.group().commit(&list, CommitMode::Sync).is_err() {
             assert!(Instant::now() < deadline, "the group does not let go");
@@ -338,8 +339,13 @@ impl Drop for Service {
     }
 }
 
-/// Writes `records` to `topic`, keyed, spread over `time`.
-pub(crate) fn produce(brokers: &str, topic: &str, records: &[(String, String)], time: Duration) {
+/// Writes `records` to `topic`, keyed; where there is a `hurry`, slowly until it is set.
+pub(crate) fn produce(
+    brokers: &str,
+    topic: &str,
+    records: &[(String, String)],
+    hurry: Option<&AtomicBool>,
+) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("partitioner", "murmur2_random")
@@ -347,7 +353,7 @@ pub(crate) fn produce(brokers: &str, topic: &str, records: &[(String, String)], 
         .set("linger.ms", "5")
         .create()
         .unwrap();
-    let chunk = (records.len() / 200).max(1);
+    let chunk = (records.len() / 2000).max(1);
     for records in records.chunks(chunk) {
         for (key, value) in records {
             let mut record = BaseRecord::to(topic).key(key).payload(value);
@@ -356,9 +362,14 @@ pub(crate) fn produce(brokers: &str, topic: &str, records: &[(String, String)], 
                 producer.poll(Duration::from_millis(10));
             }
         }
-        producer.flush(Duration::from_secs(10)).unwrap();
-        std::thread::sleep(time / 200);
+        if hurry.is_some_and(|hurry| !hurry.load(Ordering::Acquire)) {
+            producer.flush(Duration::from_secs(10)).unwrap();
+            std::thread::sleep(Duration::from_millis(150));
+        } else {
+            producer.poll(Duration::ZERO);
+        }
     }
+    producer.flush(Duration::from_secs(30)).unwrap();
 }
 
 /// One visible line.
