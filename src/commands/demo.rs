@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nhiwatch_detectors::kernel::input::Fate;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -21,6 +21,7 @@ use crate::config::{AlertFormat, Config, Profile};
 use crate::failure::Failure;
 use crate::kafka::{Service, settings, shard};
 use crate::simulate::{Attack, Bank, Plan};
+use crate::wire::control::{self, Control};
 use crate::{alert, http};
 
 /// Watch a simulated bank under attack, with nothing else needed
@@ -139,6 +140,21 @@ fn show(service: &Service, bank: &Bank) -> Result<ExitCode, Failure> {
     let bar = progress();
     let mut seen = Seen::default();
     let (mut sent, started) = (0_u64, Instant::now());
+    // The bank keeps an inventory: without time zones a clock change looks like strange hours.
+    for (identity, zone) in bank.inventory() {
+        let entry = serde_json::json!({"identity": identity, "timezone": zone}).to_string();
+        let word = Control::Inventory.word();
+        let kind = Header {
+            key: control::HEADER,
+            value: Some(word),
+        };
+        let record = BaseRecord::to(&service.config.topics.events)
+            .key(identity)
+            .payload(&entry)
+            .headers(OwnedHeaders::new().insert(kind));
+        producer.send(record).map_err(|(error, _)| failed(error))?;
+        sent += 1;
+    }
     for line in bank.events() {
         let mut record = BaseRecord::to(&service.config.topics.events)
             .key(&line.identity)
@@ -181,7 +197,7 @@ fn show(service: &Service, bank: &Bank) -> Result<ExitCode, Failure> {
 /// Says what was attacked, what was seen, and what to try next.
 fn summary(bank: &Bank, seen: &Seen, sent: u64, time: Duration) -> Result<ExitCode, Failure> {
     say(&format!(
-        "\n{sent} events watched in {:.0} s.\n\n",
+        "\n{sent} records watched in {:.0} s.\n\n",
         time.as_secs_f64()
     ))?;
     let (mut unseen, mut attacked) = (0, BTreeSet::new());

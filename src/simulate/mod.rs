@@ -277,6 +277,13 @@ impl Bank {
             .map(|identity| identity.name.as_str())
     }
 
+    /// What the bank's inventory would declare: each identity with the IANA time zone it follows.
+    pub fn inventory(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.identities
+            .iter()
+            .map(|identity| (identity.name.as_str(), identity.zone.name()))
+    }
+
     /// Every event in the order of time; remembers about one day of events at once.
     pub fn events(&self) -> impl Iterator<Item = Line> + '_ {
         Events {
