@@ -1,10 +1,10 @@
 //! Metrics and health over HTTP.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -17,43 +17,41 @@ use tokio::net::TcpListener;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 
-/// Whether the process does its work, and if not, why.
+/// Whether the process does its work, and if not, which part of it does not, and why.
 #[derive(Debug)]
-pub struct Health {
-    ready: AtomicBool,
-    reason: Mutex<String>,
-}
+pub struct Health(Mutex<BTreeMap<String, String>>);
 
 impl Default for Health {
+    /// Not ready: whoever starts the parts says so with [`Health::set_ready`] for `start`.
     fn default() -> Self {
-        Self {
-            ready: AtomicBool::new(false),
-            reason: Mutex::new("starting".into()),
-        }
+        let starting = ("start".to_owned(), "starting".to_owned());
+        Self(Mutex::new(BTreeMap::from([starting])))
     }
 }
 
 impl Health {
-    /// The process does its work.
-    pub fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+    /// `part` does its work.
+    pub fn set_ready(&self, part: &str) {
+        self.obstacles().remove(part);
     }
 
-    /// The process does not do its work, for this reason.
-    pub fn set_unready(&self, reason: impl Into<String>) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason.into();
-        self.ready.store(false, Ordering::Release);
+    /// `part` does not do its work, for this reason.
+    pub fn set_unready(&self, part: &str, reason: impl Into<String>) {
+        self.obstacles().insert(part.to_owned(), reason.into());
     }
 
-    /// Nothing where the process does its work, else why it does not.
+    /// Nothing where every part does its work, else which does not and why.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
-        (!self.ready.load(Ordering::Acquire)).then(|| {
-            self.reason
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        })
+        let obstacles = self.obstacles();
+        let named = obstacles
+            .iter()
+            .map(|(part, reason)| format!("{part}: {reason}"));
+        Some(named.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
+    }
+
+    fn obstacles(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,10 +152,11 @@ mod tests {
 
         let (answers, health) = tokio::task::spawn_blocking(move || {
             let starting = ask(address, "GET /readyz");
-            health.set_ready();
+            health.set_ready("start");
             let ready = ask(address, "GET /readyz");
             let shown = ask(address, "GET /metrics");
-            health.set_unready("restoring 3 of 6 partitions");
+            health.set_unready("shard 0", "restoring");
+            health.set_unready("intake", "no broker");
             let restoring = ask(address, "GET /readyz");
             let rest = [ask(address, "GET /healthz"), ask(address, "POST /metrics")];
             (
@@ -171,10 +170,10 @@ mod tests {
         .await
         .unwrap();
         for (answer, (status, part)) in answers.iter().zip([
-            (503, "starting\n"),
+            (503, "start: starting\n"),
             (200, "ready\n"),
             (200, "\nnhiwatch_ready 1\n"),
-            (503, "restoring 3 of 6 partitions\n"),
+            (503, "intake: no broker; shard 0: restoring\n"),
             (200, "alive\n"),
             (405, ""),
         ]) {
@@ -186,7 +185,7 @@ mod tests {
         }
         assert_eq!(
             health.obstacle().as_deref(),
-            Some("restoring 3 of 6 partitions")
+            Some("intake: no broker; shard 0: restoring")
         );
         stop.send(()).unwrap();
         server.await.unwrap().unwrap();

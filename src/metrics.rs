@@ -14,6 +14,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_build_info",
     "nhiwatch_records_total",
     "nhiwatch_intake_records_total",
+    "nhiwatch_heartbeats_total",
     "nhiwatch_deadletters_total",
     "nhiwatch_detector_evaluations_total",
     "nhiwatch_detector_findings_total",
@@ -39,13 +40,15 @@ pub enum Intake {
     Mapped,
     /// Its mapping leaves such records out on purpose.
     Skipped,
-    /// It could not be read.
+    /// An inventory entry or a ruling, passed on as it is.
+    Control,
+    /// It could not be read, wholly or in part.
     Deadletter,
 }
 
 impl Intake {
     /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Mapped, Self::Skipped, Self::Deadletter];
+    pub const ALL: [Self; 4] = [Self::Mapped, Self::Skipped, Self::Control, Self::Deadletter];
 
     /// Its label.
     #[must_use]
@@ -53,6 +56,7 @@ impl Intake {
         match self {
             Self::Mapped => "mapped",
             Self::Skipped => "skipped",
+            Self::Control => "control",
             Self::Deadletter => "deadletter",
         }
     }
@@ -64,6 +68,7 @@ pub struct Metrics {
     registry: Registry,
     records: IntCounterVec,
     intake: IntCounterVec,
+    heartbeats: IntCounter,
     deadletters: IntCounterVec,
     evaluations: IntCounterVec,
     findings: IntCounterVec,
@@ -100,6 +105,10 @@ impl Metrics {
                 "nhiwatch_intake_records_total",
                 "Raw records, by what became of them.",
                 &["outcome"],
+            )?,
+            heartbeats: list.counter(
+                "nhiwatch_heartbeats_total",
+                "Records that tell a silent partition of the event topic what time it is.",
             )?,
             deadletters: list.counters(
                 "nhiwatch_deadletters_total",
@@ -226,6 +235,23 @@ impl Metrics {
     /// Counts one record sent to the dead-letter topic; `reason` is a word of ours, not of the data.
     pub fn deadletter(&self, reason: &'static str) {
         self.deadletters.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts `count` heartbeats written to the event topic.
+    pub fn heartbeats(&self, count: u64) {
+        self.heartbeats.inc_by(count);
+    }
+
+    /// Heartbeats written to the event topic so far.
+    #[must_use]
+    pub fn heartbeat_count(&self) -> u64 {
+        self.heartbeats.get()
+    }
+
+    /// Raw records with this outcome so far.
+    #[must_use]
+    pub fn intake_count(&self, outcome: Intake) -> u64 {
+        self.intake.with_label_values(&[outcome.word()]).get()
     }
 
     /// Counts what one detector did since the last call; `detector` is its card's name.

@@ -1,4 +1,4 @@
-//! `nhiwatch demo`: the watch on an embedded broker, with a simulated bank under attack.
+//! `nhiwatch demo`: the service on an embedded broker, with a simulated bank under attack.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -10,24 +10,25 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use nhiwatch_detectors::kernel::input::Fate;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::say;
-use crate::config::{AlertFormat, Config, Profile};
+use crate::config::{AlertFormat, Config, Profile, Source};
 use crate::failure::Failure;
-use crate::kafka::{Service, settings, shard};
+use crate::kafka::{Service, intake, settings, shard};
+use crate::metrics::Intake;
 use crate::simulate::{Attack, Bank, Plan};
-use crate::wire::control::{self, Control};
 use crate::{alert, http};
 
 /// Watch a simulated bank under attack, with nothing else needed
 ///
-/// An embedded broker in this process speaks Kafka's protocol; events go to it, and the service reads
-/// them from it as it would from a real one. It keeps data in memory only and its transactions are
+/// An embedded broker in this process speaks Kafka's protocol. The bank's logs, half of them
+/// CloudTrail records, go to a raw topic there, and the service reads and watches them as it would on
+/// a real one. It keeps data in memory only and its transactions are
 /// stubs: this shows detection, and proves nothing about exactly-once.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
@@ -56,19 +57,23 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
         move |error: rdkafka::error::KafkaError| Failure::Environment(format!("{what}: {error}"))
     };
     let mut plan = Plan::new(args.identities as usize, args.days, args.seed);
-    plan.native = true;
     plan.attacks = Attack::list("A3,A5,A7").map_err(|error| Failure::Usage(error.to_string()))?;
     let bank = Bank::new(&plan).map_err(|error| Failure::Usage(error.to_string()))?;
 
     let cluster = MockCluster::new(1).map_err(broken("cannot start the embedded broker"))?;
     let config = config(cluster.bootstrap_servers());
-    for topic in [
-        &config.topics.events,
-        &config.topics.alerts,
-        &config.topics.deadletter,
+    let topics = &config.topics;
+    for (topic, partitions) in [
+        (&topics.events, PARTITIONS),
+        (&topics.alerts, PARTITIONS),
+        (&topics.deadletter, 1),
+        (&topics.inventory, 1),
+        (&topics.feedback, 1),
+        // One partition keeps the bank's logs in order, however fast they are written.
+        (&config.sources[0].topic, 1),
     ] {
         cluster
-            .create_topic(topic, PARTITIONS, 1)
+            .create_topic(topic, partitions, 1)
             .map_err(broken("cannot create a topic"))?;
     }
     let service = super::run::service(config)?;
@@ -101,18 +106,20 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     }
 
     std::thread::scope(|scope| {
+        service.health.set_ready("start");
         let watch = scope.spawn(|| shard::run(&service, 0));
+        let intake = scope.spawn(|| intake::run(&service));
         let shown = show(&service, &bank);
         if shown.is_ok() && !args.exit {
             say("\nThe broker and the metrics stay open; end with Ctrl-C.\n")?;
             let _ = runtime.block_on(tokio::signal::ctrl_c());
         }
         service.stop.store(true, Ordering::Release);
-        let ended = watch
-            .join()
-            .unwrap_or_else(|_| Err(Failure::Environment("the watch thread failed".to_owned())));
+        let failed = |_| Err(Failure::Environment("a thread failed".to_owned()));
+        let ended = [intake.join(), watch.join()].map(|ended| ended.unwrap_or_else(failed));
         let code = shown?;
-        ended.map(|()| code)
+        ended.into_iter().collect::<Result<(), _>>()?;
+        Ok(code)
     })
 }
 
@@ -140,25 +147,38 @@ fn show(service: &Service, bank: &Bank) -> Result<ExitCode, Failure> {
     let bar = progress();
     let mut seen = Seen::default();
     let (mut sent, started) = (0_u64, Instant::now());
+    let wait = |sent: u64, seen: &mut Seen| {
+        let (mut done, mut since) = (watched(service), Instant::now());
+        while done < sent {
+            seen.take(&alerts, &bar)?;
+            producer.poll(Duration::from_millis(2));
+            let now_done = watched(service);
+            if now_done > done {
+                (done, since) = (now_done, Instant::now());
+            } else if since.elapsed() > STALL || service.stopping() {
+                let obstacle = service.health.obstacle().unwrap_or_default();
+                return Err(Failure::Environment(format!(
+                    "{} of {sent} records did not come back: {obstacle}",
+                    sent - done
+                )));
+            }
+        }
+        Ok(())
+    };
     // The bank keeps an inventory: without time zones a clock change looks like strange hours.
     for (identity, zone) in bank.inventory() {
         let entry = serde_json::json!({"identity": identity, "timezone": zone}).to_string();
-        let word = Control::Inventory.word();
-        let kind = Header {
-            key: control::HEADER,
-            value: Some(word),
-        };
-        let record = BaseRecord::to(&service.config.topics.events)
+        let record = BaseRecord::to(&service.config.topics.inventory)
             .key(identity)
-            .payload(&entry)
-            .headers(OwnedHeaders::new().insert(kind));
+            .payload(&entry);
         producer.send(record).map_err(|(error, _)| failed(error))?;
         sent += 1;
     }
+    wait(sent, &mut seen)?;
     for line in bank.events() {
-        let mut record = BaseRecord::to(&service.config.topics.events)
-            .key(&line.identity)
-            .payload(&line.json);
+        // Log shippers write without a key.
+        let mut record: BaseRecord<'_, (), _> =
+            BaseRecord::to(&service.config.sources[0].topic).payload(&line.json);
         while let Err((_, back)) = producer.send(record) {
             record = back;
             producer.poll(Duration::from_millis(5));
@@ -168,37 +188,31 @@ fn show(service: &Service, bank: &Bank) -> Result<ExitCode, Failure> {
             producer.poll(Duration::ZERO);
             bar.set_position(sent);
             // The broker silently drops what exceeds 5 MiB a partition: wait for the watch.
-            while sent.saturating_sub(watched(service)) > AHEAD {
-                seen.take(&alerts, &bar)?;
-                give_up(service, started)?;
-                producer.poll(Duration::from_millis(2));
-            }
+            wait(sent.saturating_sub(AHEAD), &mut seen)?;
         }
     }
     producer.flush(Duration::from_secs(10)).map_err(failed)?;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while watched(service) < sent && Instant::now() < deadline {
-        seen.take(&alerts, &bar)?;
-        give_up(service, started)?;
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait(sent, &mut seen)?;
     std::thread::sleep(Duration::from_millis(500));
     seen.take(&alerts, &bar)?;
     bar.finish_and_clear();
-    let lost = sent - watched(service);
-    if lost > 0 {
-        return Err(Failure::Environment(format!(
-            "{lost} of {sent} events never came back"
-        )));
-    }
-    summary(bank, &seen, sent, started.elapsed())
+    summary(service, bank, &seen, started.elapsed())
 }
 
 /// Says what was attacked, what was seen, and what to try next.
-fn summary(bank: &Bank, seen: &Seen, sent: u64, time: Duration) -> Result<ExitCode, Failure> {
+fn summary(
+    service: &Service,
+    bank: &Bank,
+    seen: &Seen,
+    time: Duration,
+) -> Result<ExitCode, Failure> {
+    let raw = |outcome| service.metrics.intake_count(outcome);
     say(&format!(
-        "\n{sent} records watched in {:.0} s.\n\n",
-        time.as_secs_f64()
+        "\n{} log records and {} inventory entries watched in {:.0} s; {} could not be read.\n\n",
+        raw(Intake::Mapped),
+        raw(Intake::Control),
+        time.as_secs_f64(),
+        raw(Intake::Deadletter),
     ))?;
     let (mut unseen, mut attacked) = (0, BTreeSet::new());
     for label in bank.labels() {
@@ -274,21 +288,14 @@ impl Seen {
     }
 }
 
-/// Events that the watch has dealt with, whatever became of them.
+/// Records of the bank that were dealt with, whatever became of them. Each of its log records is one
+/// event; a heartbeat is none of them.
 fn watched(service: &Service) -> u64 {
-    Fate::ALL
-        .iter()
-        .map(|fate| service.metrics.record_count(*fate))
-        .sum()
-}
-
-fn give_up(service: &Service, started: Instant) -> Result<(), Failure> {
-    match service.health.obstacle() {
-        Some(obstacle) if started.elapsed() > Duration::from_secs(60) => Err(Failure::Environment(
-            format!("the watch does not get on: {obstacle}"),
-        )),
-        _ => Ok(()),
-    }
+    let metrics = &service.metrics;
+    let fates = Fate::ALL.iter().map(|fate| metrics.record_count(*fate));
+    let events = fates.sum::<u64>().saturating_sub(metrics.heartbeat_count());
+    let lost = [Intake::Skipped, Intake::Deadletter].map(|outcome| metrics.intake_count(outcome));
+    events + lost.iter().sum::<u64>()
 }
 
 fn config(brokers: String) -> Config {
@@ -300,6 +307,10 @@ fn config(brokers: String) -> Config {
     config.kafka.instance = "demo".to_owned();
     config.kafka.commit_interval = Duration::from_millis(50);
     config.alerts.format = AlertFormat::Native;
+    config.sources = vec![Source {
+        topic: "bank.raw".to_owned(),
+        mapping: "auto".to_owned(),
+    }];
     config
 }
 
@@ -315,5 +326,7 @@ fn progress() -> ProgressBar {
 
 /// Partitions of the embedded broker's topics.
 const PARTITIONS: i32 = 4;
-/// Events the producer may be ahead of the watch: well below 5 MiB even in a single partition.
-const AHEAD: u64 = 6_000;
+/// Records the producer may be ahead of the watch: at 1.3 kB each, less than 5 MiB.
+const AHEAD: u64 = 3_000;
+/// How long the demo waits while nothing at all comes back.
+const STALL: Duration = Duration::from_secs(60);

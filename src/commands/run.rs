@@ -15,7 +15,7 @@ use crate::calendars;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::{self, Health};
-use crate::kafka::{Service, settings, shard, topics};
+use crate::kafka::{Service, intake, settings, shard, topics};
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 
@@ -116,7 +116,7 @@ async fn wait_for_topics(service: &Service) -> Result<bool, Failure> {
             return Ok(true);
         }
         tracing::warn!(obstacle, retry_in = ?pause, "not ready");
-        service.health.set_unready(obstacle);
+        service.health.set_unready(START, obstacle);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(15));
     }
@@ -131,9 +131,17 @@ fn threads(service: &Service) -> Result<(), Failure> {
         } else {
             0
         };
-        let threads: Vec<_> = (0..shards)
-            .map(|number| scope.spawn(move || ended(service, shard::run(service, number))))
-            .collect();
+        let starting = |part: &str| service.health.set_unready(part, "starting");
+        let mut threads = Vec::new();
+        for number in 0..shards {
+            starting(&shard::part(number));
+            threads.push(scope.spawn(move || ended(service, shard::run(service, number))));
+        }
+        if service.config.roles.intake {
+            starting(intake::PART);
+            threads.push(scope.spawn(|| ended(service, intake::run(service))));
+        }
+        service.health.set_ready(START);
         let outcomes: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
         let panicked = |_| Err(Failure::Environment("a thread failed".to_owned()));
         outcomes
@@ -147,3 +155,6 @@ fn ended(service: &Service, outcome: Result<(), Failure>) -> Result<(), Failure>
     service.stop.store(true, Ordering::Release);
     outcome
 }
+
+/// What the time before the threads run is called where the service says what it waits for.
+const START: &str = "start";

@@ -1,11 +1,16 @@
 //! The service's way to and from Kafka: one thread per shard, one transaction at a time.
 
 pub mod assignment;
+pub mod deadletter;
 pub mod frame;
+pub mod intake;
 pub mod native;
+pub mod offsets;
+pub mod publish;
 pub mod restore;
 pub mod settings;
 pub mod shard;
+pub mod supervise;
 pub mod topics;
 pub mod transaction;
 

@@ -9,10 +9,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::Teardown;
 use super::assignment::Assignments;
 use super::frame::{self, Progress};
-use super::settings;
+use super::{Teardown, offsets, settings};
 use crate::config::{Start, Topics};
 
 /// A partition ready to go on.
@@ -59,7 +58,7 @@ pub fn restore(
             }
             committed
         }
-        (None, None) if records == 0 => first(client, topics, start, partition)?,
+        (None, None) if records == 0 => offsets::first(client, &topics.events, start, partition)?,
         (committed, progress) => {
             let say = |offset: Option<i64>| offset.map_or("none".to_owned(), |o| o.to_string());
             let stored = say(progress.map(|progress| progress.next));
@@ -92,7 +91,7 @@ fn load(
         .create()
         .map_err(Teardown::during("creating a reader"))?;
     let (low, high) = peek
-        .fetch_watermarks(topic, partition, TIMEOUT)
+        .fetch_watermarks(topic, partition, offsets::TIMEOUT)
         .map_err(Teardown::during("asking for the end of the state"))?;
     drop(peek);
     if low >= high {
@@ -162,8 +161,7 @@ fn load(
     Ok((progress, records))
 }
 
-/// The group's committed offset. Where there must be one, "none" is not believed at once: a
-/// coordinator that has just moved may not know yet.
+/// The group's committed offset, asked for several times where there must be one.
 fn committed(
     consumer: &BaseConsumer<Assignments>,
     topic: &str,
@@ -172,40 +170,13 @@ fn committed(
 ) -> Result<Option<i64>, Teardown> {
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, partition);
-    for attempt in 0..5 {
-        let answer = consumer
-            .committed_offsets(list.clone(), TIMEOUT)
-            .map_err(Teardown::during("asking for the committed offset"))?;
-        let offset = answer
-            .find_partition(topic, partition)
-            .map(|found| found.offset());
-        if let Some(Offset::Offset(offset)) = offset {
-            return Ok(Some(offset));
-        }
-        if !expected {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(200 << attempt));
-    }
-    Ok(None)
+    let answer = offsets::committed(consumer, &list, if expected { 6 } else { 1 })?;
+    let found = answer.find_partition(topic, partition);
+    Ok(match found.map(|found| found.offset()) {
+        Some(Offset::Offset(offset)) => Some(offset),
+        _ => None,
+    })
 }
 
-/// Where a partition without any past begins.
-fn first(
-    client: &ClientConfig,
-    topics: &Topics,
-    start: Start,
-    partition: i32,
-) -> Result<i64, Teardown> {
-    let peek: BaseConsumer = settings::reader(client, "read_committed")
-        .create()
-        .map_err(Teardown::during("creating a reader"))?;
-    let (low, high) = peek
-        .fetch_watermarks(&topics.events, partition, TIMEOUT)
-        .map_err(Teardown::during("asking where the events begin"))?;
-    Ok(if start == Start::Latest { high } else { low })
-}
-
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// A predecessor's transaction ends, at the latest, after its timeout of 15 seconds.
 const BARRIER: Duration = Duration::from_secs(30);

@@ -13,53 +13,38 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assignment::{Assignments, Rebalance};
-use super::frame::{self, Progress};
+use super::deadletter::DeadLetter;
 use super::restore::restore;
-use super::transaction::{Outgoing, Transaction};
-use super::{Service, Teardown, settings};
-use crate::alert;
-use crate::config::{AlertFormat, Profile};
+use super::supervise::{is_passing, supervise};
+use super::transaction::Transaction;
+use super::{Service, Teardown, publish, settings};
+use crate::config::Profile;
 use crate::wire::{Reject, control, with_input};
 
-/// Runs shard `number` until the service stops. Whatever goes wrong, it starts again from what is
-/// committed; on the embedded broker, which cannot restore, it ends.
+/// Runs shard `number` until the service stops.
 ///
 /// # Errors
 /// Where the clients' settings cannot be made, or the embedded broker failed.
 pub fn run(service: &Service, number: usize) -> Result<(), crate::failure::Failure> {
     let client = settings::client(&service.config.kafka)?;
+    let part = part(number);
     let member = format!("{}-{number}", service.config.kafka.instance);
-    let mut pause = Duration::from_millis(250);
-    while !service.stopping() {
-        let started = Instant::now();
-        match Shard::session(service, &client, &member) {
-            Ok(()) => break,
-            Err(error) => {
-                service.metrics.teardown(error.word());
-                service
-                    .health
-                    .set_unready(format!("shard {number}: {error}"));
-                if service.config.profile == Profile::Demo {
-                    return Err(crate::failure::Failure::Environment(error.to_string()));
-                }
-                tracing::warn!(shard = number, %error, "shard torn down, starting again");
-            }
-        }
-        if started.elapsed() > Duration::from_secs(60) {
-            pause = Duration::from_millis(250);
-        }
-        let until = Instant::now() + pause;
-        while Instant::now() < until && !service.stopping() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        pause = (pause * 2).min(Duration::from_secs(15));
-    }
-    Ok(())
+    supervise(service, &part, || {
+        Shard::session(service, &client, &part, &member)
+    })
+}
+
+/// What shard `number` is called where the service says what it waits for.
+#[must_use]
+pub fn part(number: usize) -> String {
+    format!("shard {number}")
 }
 
 struct Shard<'s> {
     service: &'s Service,
     client: &'s rdkafka::ClientConfig,
+    /// What the shard is called where the service says what it waits for.
+    part: &'s str,
     consumer: BaseConsumer<Assignments>,
     transaction: Transaction,
     owned: BTreeMap<i32, Owned>,
@@ -85,6 +70,7 @@ impl<'s> Shard<'s> {
     fn session(
         service: &'s Service,
         client: &'s rdkafka::ClientConfig,
+        part: &'s str,
         member: &str,
     ) -> Result<(), Teardown> {
         let started = Instant::now();
@@ -101,6 +87,7 @@ impl<'s> Shard<'s> {
         let mut shard = Self {
             service,
             client,
+            part,
             consumer,
             transaction,
             owned: BTreeMap::new(),
@@ -159,7 +146,8 @@ impl<'s> Shard<'s> {
             None => Ok(()),
             Some(Err(error)) => match error.rdkafka_error_code() {
                 Some(code) if is_passing(code) => {
-                    self.service.health.set_unready(format!("Kafka: {error}"));
+                    let obstacle = format!("Kafka: {error}");
+                    self.service.health.set_unready(self.part, obstacle);
                     tracing::warn!(%error, "waiting for Kafka");
                     Ok(())
                 }
@@ -180,8 +168,7 @@ impl<'s> Shard<'s> {
                     .iter()
                     .any(|a| a.severity >= Severity::High);
                 if let Err(reject) = rejected {
-                    self.service.metrics.deadletter(reject.reason.word());
-                    dead_letter(&self.transaction, self.service, &message, &reject)?;
+                    DeadLetter::of(&message, &reject).send(&self.transaction, self.service)?;
                 }
                 if !self.seen_first {
                     self.seen_first = true;
@@ -226,7 +213,7 @@ impl<'s> Shard<'s> {
                         .assign(&list)
                         .map_err(Teardown::during("assigning"))?;
                     self.service.metrics.partitions(self.owned.len() as i64);
-                    self.service.health.set_ready();
+                    self.service.health.set_ready(self.part);
                 }
             }
         }
@@ -281,7 +268,7 @@ impl<'s> Shard<'s> {
         let begun = Instant::now();
         let config = &self.service.config;
         for alert in self.alerts.drain(..) {
-            publish(&self.transaction, self.service, &alert)?;
+            publish::alert(&self.transaction, self.service, &alert)?;
         }
         let mut offsets = TopicPartitionList::new();
         for (partition, owned) in &mut self.owned {
@@ -289,7 +276,8 @@ impl<'s> Shard<'s> {
                 continue;
             }
             if config.profile != Profile::Demo {
-                store(&self.transaction, self.service, *partition, owned)?;
+                let (next, engine) = (owned.next, &mut owned.engine);
+                publish::state(&self.transaction, self.service, *partition, next, engine)?;
             }
             offsets
                 .add_partition_offset(
@@ -307,7 +295,7 @@ impl<'s> Shard<'s> {
         self.taken = 0;
         self.urgent = false;
         self.service.metrics.commit(begun.elapsed().as_secs_f64());
-        self.service.health.set_ready();
+        self.service.health.set_ready(self.part);
         Ok(())
     }
 }
@@ -336,99 +324,6 @@ fn take(
     })
 }
 
-fn publish(transaction: &Transaction, service: &Service, alert: &Alert) -> Result<(), Teardown> {
-    let value = match service.config.alerts.format {
-        AlertFormat::Ocsf => alert::ocsf(alert),
-        AlertFormat::Native => alert::native(alert),
-    };
-    let id = alert.id.to_string();
-    let revision = alert.revision.to_string();
-    let kind = if alert.revision == 1 {
-        "nhi.alert.v1"
-    } else {
-        "nhi.alert.updated.v1"
-    };
-    service.metrics.alert(alert.detector, alert.severity);
-    transaction.send(&Outgoing {
-        topic: &service.config.topics.alerts,
-        partition: None,
-        key: alert.identity.as_bytes(),
-        value: Some(value.as_bytes()),
-        headers: &[
-            ("content-type", "application/json"),
-            ("ce_specversion", "1.0"),
-            ("ce_id", &id),
-            ("ce_source", "/nhi/nhiwatch"),
-            ("ce_type", kind),
-            ("revision", &revision),
-            ("severity", alert.severity.word()),
-            ("detector", alert.detector),
-        ],
-    })
-}
-
-/// What could not be read goes on untouched, with the reason and where it was.
-pub(super) fn dead_letter(
-    transaction: &Transaction,
-    service: &Service,
-    message: &BorrowedMessage<'_>,
-    reject: &Reject,
-) -> Result<(), Teardown> {
-    let partition = message.partition().to_string();
-    let offset = message.offset().to_string();
-    transaction.send(&Outgoing {
-        topic: &service.config.topics.deadletter,
-        partition: None,
-        key: message.key().unwrap_or_default(),
-        value: message.payload(),
-        headers: &[
-            ("dlq.reason", reject.reason.word()),
-            ("dlq.error", &reject.detail),
-            ("dlq.topic", message.topic()),
-            ("dlq.partition", &partition),
-            ("dlq.offset", &offset),
-        ],
-    })
-}
-
-/// Adds the changed state of one partition, and how far it has come, to the transaction.
-fn store(
-    transaction: &Transaction,
-    service: &Service,
-    partition: i32,
-    owned: &mut Owned,
-) -> Result<(), Teardown> {
-    let (mut value, mut failed) = (Vec::new(), None);
-    let next = owned.next;
-    let topic = &service.config.topics.state;
-    let mut send = |key: &[u8], payload: Option<&[u8]>| {
-        if failed.is_some() {
-            return;
-        }
-        if let Some(payload) = payload {
-            frame::wrap(next, payload, &mut value);
-        }
-        let value = payload.map(|_| value.as_slice());
-        let record = Outgoing {
-            topic,
-            partition: Some(partition),
-            key,
-            value,
-            headers: &[],
-        };
-        failed = transaction.send(&record).err();
-    };
-    owned.engine.flush(&mut send);
-    let progress = Progress {
-        next,
-        decision: service.decision.digest().to_owned(),
-    };
-    // Two plain fields always have a JSON form.
-    let progress = serde_json::to_vec(&progress).unwrap_or_default();
-    send(frame::PROGRESS, Some(&progress));
-    failed.map_or(Ok(()), Err)
-}
-
 /// Moves what an engine counted since the last commit into the metrics.
 fn count(service: &Service, owned: &mut Owned) {
     let (now, then) = (owned.engine.stats(), &owned.counted);
@@ -453,24 +348,4 @@ fn count(service: &Service, owned: &mut Owned) {
         metrics.watermark(watermark.micros() as f64 / 1e6);
     }
     owned.counted = now;
-}
-
-/// Errors that librdkafka deals with by itself: a broker that is away, a topic not there yet.
-pub(super) fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::AllBrokersDown
-            | Code::BrokerTransportFailure
-            | Code::OperationTimedOut
-            | Code::Resolve
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownTopic
-            | Code::LeaderNotAvailable
-            | Code::NotLeaderForPartition
-            | Code::CoordinatorNotAvailable
-            | Code::CoordinatorLoadInProgress
-            | Code::NotCoordinator
-            | Code::RebalanceInProgress
-    )
 }

@@ -21,8 +21,28 @@ pub struct MappedEvent {
     pub json: String,
     /// When it happened.
     pub ts: Timestamp,
+    /// Whether the source itself names the event.
+    pub has_uid: bool,
     /// The fields that the mapping knows but did not find in this record.
     pub missing: Vec<&'static str>,
+}
+
+impl MappedEvent {
+    /// The same event, named `uid`.
+    ///
+    /// # Errors
+    /// `too-large` where `uid` is longer than any text may be.
+    pub fn with_uid(self, uid: &str) -> Result<Self, Reject> {
+        let raw = RawEvent::parse(self.json.as_bytes())?;
+        let mut event = raw.event(None)?;
+        event.uid = Some(uid);
+        let json = encode::event(&event);
+        Ok(Self {
+            json,
+            has_uid: true,
+            ..self
+        })
+    }
 }
 
 /// How records of one format become events.
@@ -131,6 +151,7 @@ pub(super) fn canonical(json: &str) -> Result<MappedEvent, Reject> {
         identity: event.identity.to_owned(),
         json: encode::event(&event),
         ts: event.ts,
+        has_uid: event.uid.is_some(),
         missing: Vec::new(),
     })
 }

@@ -1,0 +1,371 @@
+//! One input partition of the intake: its next record, decoded and ready to go.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{Message, OwnedMessage};
+
+use super::merge::{Offer, PATIENCE};
+use crate::kafka::assignment::Assignments;
+use crate::metrics::Intake as Outcome;
+use crate::sources::Reader;
+use crate::wire::Reject;
+use crate::wire::control::{self, Control};
+
+/// What the records of a topic are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role<'s> {
+    /// Raw log records, read by a mapping.
+    Raw(Reader<'s>),
+    /// News for the engine, passed on as it is.
+    Control(Control),
+}
+
+/// One input partition.
+pub(super) struct Lane<'s> {
+    /// The topic.
+    pub(super) topic: String,
+    /// The partition.
+    pub(super) partition: i32,
+    /// The offset after the last record that went.
+    pub(super) next: i64,
+    role: Role<'s>,
+    queue: PartitionQueue<Assignments>,
+    /// What arrived before the partition had a queue of its own.
+    early: VecDeque<OwnedMessage>,
+    head: Head,
+}
+
+enum Head {
+    Ready(Taken),
+    Coming(Instant),
+    End,
+}
+
+/// One record of a lane, decoded.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Its offset.
+    pub(super) offset: i64,
+    /// When its earliest event happened; none where it waits for no other.
+    pub(super) time: Option<Timestamp>,
+    /// What it becomes in the event log, in order of time.
+    pub(super) records: Vec<Passed>,
+    /// What could not be read of it, and its bytes.
+    pub(super) letter: Option<Letter>,
+}
+
+/// A record for the event log.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Passed {
+    /// The identity.
+    pub(super) key: Vec<u8>,
+    /// An event's JSON, or a control record's value.
+    pub(super) value: Option<Vec<u8>>,
+    /// When the event happened.
+    pub(super) ts: Option<Timestamp>,
+    /// Which control record it is, if it is one.
+    pub(super) control: Option<Control>,
+}
+
+/// The original of a record that could not be read, wholly or in part.
+#[derive(Debug)]
+pub(super) struct Letter {
+    /// Why.
+    pub(super) reject: Reject,
+    /// Its key.
+    pub(super) key: Vec<u8>,
+    /// Its value.
+    pub(super) value: Option<Vec<u8>>,
+}
+
+impl Taken {
+    /// What became of the record.
+    #[must_use]
+    pub(super) fn outcome(&self) -> Outcome {
+        match (&self.letter, self.records.first()) {
+            (Some(_), _) => Outcome::Deadletter,
+            (None, None) => Outcome::Skipped,
+            (None, Some(first)) if first.control.is_some() => Outcome::Control,
+            (None, Some(_)) => Outcome::Mapped,
+        }
+    }
+}
+
+impl<'s> Lane<'s> {
+    /// The lane of a partition whose next record has offset `next`.
+    #[must_use]
+    pub(super) fn new(
+        topic: &str,
+        role: Role<'s>,
+        queue: PartitionQueue<Assignments>,
+        (partition, next): (i32, i64),
+        now: Instant,
+    ) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            next,
+            role,
+            queue,
+            early: VecDeque::new(),
+            head: Head::Coming(now),
+        }
+    }
+
+    /// Keeps a record that came before those of the partition's own queue.
+    pub(super) fn arrived_early(&mut self, message: OwnedMessage) {
+        self.early.push_back(message);
+    }
+
+    /// Looks for the next record where none is ready; `wall` is the time of day.
+    ///
+    /// # Errors
+    /// What Kafka said instead of a record.
+    pub(super) fn fill(&mut self, now: Instant, wall: Timestamp) -> KafkaResult<()> {
+        if matches!(self.head, Head::Ready(_)) {
+            return Ok(());
+        }
+        let taken = match self.early.pop_front() {
+            Some(message) => read(self.role, &message, wall),
+            None => match self.queue.poll(Duration::ZERO) {
+                Some(Ok(message)) => read(self.role, &message, wall),
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.head = Head::End;
+                    return Ok(());
+                }
+                Some(Err(error)) => return Err(error),
+                None => {
+                    // A log that keeps us waiting is passed over until it shows something.
+                    if matches!(self.head, Head::Coming(since) if now.duration_since(since) > PATIENCE)
+                    {
+                        self.head = Head::End;
+                    }
+                    return Ok(());
+                }
+            },
+        };
+        // A fetch may begin before the offset asked for, at the start of its batch.
+        if taken.offset >= self.next {
+            self.head = Head::Ready(taken);
+        }
+        Ok(())
+    }
+
+    /// What the lane has to offer.
+    #[must_use]
+    pub(super) fn offer(&self) -> Offer {
+        match &self.head {
+            Head::Ready(taken) => taken.time.map_or(Offer::AtOnce, Offer::At),
+            Head::Coming(_) => Offer::Coming,
+            Head::End => Offer::End,
+        }
+    }
+
+    /// Takes the record that is ready.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Taken> {
+        match std::mem::replace(&mut self.head, Head::Coming(now)) {
+            Head::Ready(taken) => {
+                self.next = taken.offset + 1;
+                Some(taken)
+            }
+            other => {
+                self.head = other;
+                None
+            }
+        }
+    }
+}
+
+/// Decodes one record of a topic that has `role`.
+fn read(role: Role<'_>, message: &impl Message, wall: Timestamp) -> Taken {
+    match role {
+        Role::Raw(reader) => raw(&reader, message, wall),
+        Role::Control(control) => news(control, message),
+    }
+}
+
+/// The events in a raw record. One that names no uid gets the record's place for it, so that a
+/// record delivered again is known again.
+fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
+    let (mut events, mut rejects) = (Vec::new(), Vec::new());
+    let value = message.payload().unwrap_or_default();
+    reader.events(value, &mut |event| match event {
+        Ok(event) => events.push(event),
+        Err(reject) => rejects.push(reject),
+    });
+    let place = format!(
+        "{}/{}/{}",
+        message.topic(),
+        message.partition(),
+        message.offset()
+    );
+    let several = events.len() > 1;
+    let mut records: Vec<Passed> = Vec::with_capacity(events.len());
+    for (index, event) in events.into_iter().enumerate() {
+        let event = match (event.has_uid, several) {
+            (true, _) => Ok(event),
+            (false, false) => event.with_uid(&place),
+            (false, true) => event.with_uid(&format!("{place}/{index}")),
+        };
+        match event {
+            Ok(event) => records.push(Passed {
+                key: event.identity.into_bytes(),
+                value: Some(event.json.into_bytes()),
+                ts: Some(event.ts),
+                control: None,
+            }),
+            Err(reject) => rejects.push(reject),
+        }
+    }
+    records.sort_by_key(|record| record.ts);
+    // A stamp from the future says nothing about when its log goes next.
+    let time = records.first().and_then(|record| record.ts);
+    Taken {
+        offset: message.offset(),
+        time: time.filter(|time| *time <= wall.plus(AHEAD)),
+        records,
+        letter: letter(message, rejects),
+    }
+}
+
+/// A control record, if it says something valid.
+fn news(control: Control, message: &impl Message) -> Taken {
+    let mut taken = Taken {
+        offset: message.offset(),
+        ..Taken::default()
+    };
+    match control::read(control.word(), message.key(), message.payload()) {
+        Ok(_) => taken.records.push(Passed {
+            key: message.key().unwrap_or_default().to_vec(),
+            value: message.payload().map(<[u8]>::to_vec),
+            ts: None,
+            control: Some(control),
+        }),
+        Err(reject) => taken.letter = letter(message, vec![reject]),
+    }
+    taken
+}
+
+/// One letter for a record, however much of it could not be read.
+fn letter(message: &impl Message, rejects: Vec<Reject>) -> Option<Letter> {
+    let others = rejects.len().saturating_sub(1);
+    let first = rejects.into_iter().next()?;
+    let reject = if others > 0 {
+        Reject::new(
+            first.reason,
+            format_args!("{} (and {others} more)", first.detail),
+        )
+    } else {
+        first
+    };
+    Some(Letter {
+        reject,
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().map(<[u8]>::to_vec),
+    })
+}
+
+/// How far a source's clock may be ahead of ours.
+const AHEAD: Span = Span::MINUTE.times(5);
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::Timestamp as Stamp;
+
+    use super::*;
+    use crate::sources::Sources;
+    use crate::wire::Reason;
+
+    const WALL: Timestamp = Timestamp::from_seconds(1_790_100_000);
+
+    fn message(key: Option<&str>, value: Option<&str>) -> OwnedMessage {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        OwnedMessage::new(
+            value.map(bytes),
+            key.map(bytes),
+            "raw".to_owned(),
+            Stamp::NotAvailable,
+            3,
+            17,
+            None,
+        )
+    }
+
+    fn auto(value: &str) -> Taken {
+        let sources = Sources::load(None).unwrap();
+        let reader = sources.reader("auto").unwrap();
+        read(Role::Raw(reader), &message(None, Some(value)), WALL)
+    }
+
+    fn values(taken: &Taken) -> Vec<&str> {
+        let value = |record: &'_ Passed| record.value.as_deref().map(str::from_utf8);
+        let values = taken.records.iter().map(|record| value(record).unwrap());
+        values.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn an_event_without_uid_gets_its_place_and_one_with_keeps_it() {
+        let bare = r#"{"ts":1790000000,"identity":"a","action":"x"}"#;
+        let taken = auto(bare);
+        assert_eq!(taken.outcome(), Outcome::Mapped);
+        assert_eq!(taken.records[0].key, b"a");
+        assert!(values(&taken)[0].contains(r#""uid":"raw/3/17""#));
+        let named = r#"{"ts":1790000000,"uid":"u","identity":"a","action":"x"}"#;
+        assert!(values(&auto(named))[0].contains(r#""uid":"u""#));
+    }
+
+    #[test]
+    fn the_events_of_one_record_go_in_order_of_time_and_keep_their_own_place() {
+        let event = |second: i64| {
+            format!(
+                r#"{{"ts":{},"identity":"a","action":"x"}}"#,
+                1_790_000_000 + second
+            )
+        };
+        let taken = auto(&format!("[{},{}]", event(5), event(1)));
+        assert_eq!(taken.time, Some(Timestamp::from_seconds(1_790_000_001)));
+        let values = values(&taken);
+        assert!(values[0].contains(r#""uid":"raw/3/17/1""#), "{values:?}");
+        assert!(values[1].contains(r#""uid":"raw/3/17/0""#), "{values:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_one_letter_and_its_neighbours_go() {
+        let event = r#"{"ts":1790000000,"identity":"a","action":"x"}"#;
+        let taken = auto(&format!(r#"[{{"odd":1}},{event},{{"odder":2}}]"#));
+        assert_eq!(taken.records.len(), 1);
+        assert_eq!(taken.outcome(), Outcome::Deadletter);
+        let letter = taken.letter.unwrap();
+        assert_eq!(letter.reject.reason, Reason::Mapping);
+        assert!(letter.reject.detail.ends_with("(and 1 more)"));
+        assert!(letter.value.unwrap().starts_with(b"[{\"odd\""));
+        let empty = read(
+            Role::Control(Control::Inventory),
+            &message(None, Some("{}")),
+            WALL,
+        );
+        assert_eq!(empty.letter.unwrap().reject.reason, Reason::KeyMismatch);
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_does_not_hold_its_log_up() {
+        let taken = auto(r#"{"ts":1890000000,"identity":"a","action":"x"}"#);
+        assert_eq!((taken.time, taken.records.len()), (None, 1));
+    }
+
+    #[test]
+    fn inventory_and_rulings_are_passed_on_as_they_are() {
+        let value = r#"{"identity":"a","timezone":"Europe/Zurich"}"#;
+        let role = Role::Control(Control::Inventory);
+        let taken = read(role, &message(Some("a"), Some(value)), WALL);
+        assert_eq!(taken.outcome(), Outcome::Control);
+        assert_eq!(taken.records[0].control, Some(Control::Inventory));
+        assert_eq!(values(&taken), [value]);
+        let removed = read(role, &message(Some("a"), None), WALL);
+        assert_eq!(removed.records[0].value, None);
+    }
+}

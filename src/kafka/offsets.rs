@@ -1,0 +1,63 @@
+//! Where a partition's input goes on, or begins.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::assignment::Assignments;
+use super::{Teardown, settings};
+use crate::config::Start;
+
+/// The group's committed offset of each partition of `list`; those without one keep
+/// [`Offset::Invalid`].
+///
+/// "None" is not believed before `attempts` answers: a coordinator that has just moved may not know
+/// yet.
+///
+/// # Errors
+/// Where the group's coordinator does not answer.
+pub fn committed(
+    consumer: &BaseConsumer<Assignments>,
+    list: &TopicPartitionList,
+    attempts: u32,
+) -> Result<TopicPartitionList, Teardown> {
+    let mut attempt = 1;
+    loop {
+        let answer = consumer
+            .committed_offsets(list.clone(), TIMEOUT)
+            .map_err(Teardown::during("asking for the committed offset"))?;
+        let whole = answer
+            .elements()
+            .iter()
+            .all(|element| matches!(element.offset(), Offset::Offset(_)));
+        if whole || attempt >= attempts {
+            return Ok(answer);
+        }
+        std::thread::sleep(Duration::from_millis(100 << attempt));
+        attempt += 1;
+    }
+}
+
+/// Where a partition without any past begins.
+///
+/// # Errors
+/// Where the broker does not answer.
+pub fn first(
+    client: &ClientConfig,
+    topic: &str,
+    start: Start,
+    partition: i32,
+) -> Result<i64, Teardown> {
+    let peek: BaseConsumer = settings::reader(client, "read_committed")
+        .create()
+        .map_err(Teardown::during("creating a reader"))?;
+    let (low, high) = peek
+        .fetch_watermarks(topic, partition, TIMEOUT)
+        .map_err(Teardown::during("asking where a topic begins"))?;
+    Ok(if start == Start::Latest { high } else { low })
+}
+
+/// How long a broker may take to answer.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
