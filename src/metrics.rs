@@ -5,8 +5,8 @@ use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::input::Fate;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder as _, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Every metric's name.
@@ -62,6 +62,29 @@ impl Intake {
     }
 }
 
+/// Who reads from Kafka.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// The intake, from raw topics, inventory and feedback.
+    Intake,
+    /// The shards, from the event topic.
+    Watch,
+}
+
+impl Role {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Intake, Self::Watch];
+
+    /// Its label.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Watch => "watch",
+        }
+    }
+}
+
 /// The metrics; clones are cheap and count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -77,7 +100,7 @@ pub struct Metrics {
     identities: IntGauge,
     identities_learning: IntGauge,
     identities_evicted: IntCounter,
-    lag: IntGauge,
+    lag: IntGaugeVec,
     watermark: Gauge,
     commits: IntCounter,
     commit_seconds: Histogram,
@@ -147,9 +170,10 @@ impl Metrics {
                 "nhiwatch_identities_evicted_total",
                 "Identities forgotten to stay within the limit.",
             )?,
-            lag: list.gauge(
+            lag: list.gauges(
                 "nhiwatch_consumer_lag_records",
-                "Records of the event topic not yet processed.",
+                "Records not yet taken from the topics a role reads, transaction marks included.",
+                &["role"],
             )?,
             watermark: list.float(
                 "nhiwatch_watermark_timestamp_seconds",
@@ -203,6 +227,9 @@ impl Metrics {
         }
         for outcome in Intake::ALL {
             self.intake.with_label_values(&[outcome.word()]);
+        }
+        for role in Role::ALL {
+            self.lag.with_label_values(&[role.word()]);
         }
         for card in CARDS {
             for family in [&self.evaluations, &self.findings, &self.panics] {
@@ -283,9 +310,9 @@ impl Metrics {
         self.identities_evicted.inc_by(count);
     }
 
-    /// Sets the records not yet processed, over all partitions.
-    pub fn lag(&self, records: i64) {
-        self.lag.set(records);
+    /// Adds to the records that `role` has not taken yet; negative where it has caught up.
+    pub fn lag(&self, role: Role, records: i64) {
+        self.lag.with_label_values(&[role.word()]).add(records);
     }
 
     /// Sets how far event time has come, in seconds of Unix time.
@@ -351,6 +378,10 @@ impl List {
 
     fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
         self.keep(IntCounter::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {

@@ -13,18 +13,20 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 
-use self::lane::{Lane, Role, Taken};
+use self::lane::{Content, Lane, Taken};
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
 use super::assignment::{Assignments, Rebalance};
 use super::deadletter::DeadLetter;
+use super::lag::Lag;
 use super::supervise::{is_passing, supervise};
 use super::transaction::{Outgoing, Transaction};
 use super::{Service, Teardown, offsets, settings};
 use crate::config::{Profile, Start};
 use crate::failure::Failure;
-use crate::metrics::Intake as Outcome;
+use crate::metrics::{Intake as Outcome, Role};
 use crate::partition;
 use crate::wire::control::{self, Control};
 
@@ -52,6 +54,7 @@ struct Intake<'s> {
     taken: Vec<Outcome>,
     /// Heartbeats in the open transaction.
     beats: u64,
+    lag: Lag,
 }
 
 impl<'s> Intake<'s> {
@@ -62,15 +65,13 @@ impl<'s> Intake<'s> {
         let transaction = Transaction::open(&settings::producer(client, &id))?;
         let member = format!("{}-intake", service.config.kafka.instance);
         let mut wanted = settings::consumer(client, group, &member);
-        // The end of each log must be seen, and a raw topic may be made long after our start.
-        wanted
-            .set("enable.partition.eof", "true")
-            .set("topic.metadata.refresh.interval.ms", "10000");
+        // A raw topic may be made long after our start.
+        wanted.set("topic.metadata.refresh.interval.ms", "10000");
         let consumer: BaseConsumer<Assignments> = wanted
             .create_with_context(Assignments::default())
             .map_err(Teardown::during("creating the consumer"))?;
         let partitions = event_partitions(&consumer, &service.config.topics.events)?;
-        let topics: Vec<&str> = roles(service)?.map(|(topic, _)| topic).collect();
+        let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
         consumer
             .subscribe(&topics)
             .map_err(Teardown::during("subscribing to the raw topics"))?;
@@ -85,6 +86,7 @@ impl<'s> Intake<'s> {
             partitions,
             taken: Vec::new(),
             beats: 0,
+            lag: Lag::new(service.metrics.clone(), Role::Intake),
         };
         let outcome = intake.work();
         // The lanes' queues belong to the consumer, and go before it.
@@ -112,6 +114,8 @@ impl<'s> Intake<'s> {
                 idle = false;
             }
             self.beat()?;
+            self.lag
+                .refresh(&self.consumer, self.lanes.iter().map(Lane::place));
             let due = self.transaction.age().is_some_and(|age| age >= interval);
             if due || self.taken.len() >= records {
                 self.commit()?;
@@ -148,6 +152,7 @@ impl<'s> Intake<'s> {
     fn weigh(&self, error: KafkaError) -> Result<(), Teardown> {
         match error.rdkafka_error_code() {
             _ if matches!(error, KafkaError::PartitionEOF(_)) => Ok(()),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => self.name_missing_topics(),
             Some(code) if is_passing(code) => {
                 self.service.health.set_unready(PART, error.to_string());
                 tracing::warn!(%error, "intake waits for Kafka");
@@ -155,6 +160,30 @@ impl<'s> Intake<'s> {
             }
             _ => Err(Teardown::during("reading a raw topic")(error)),
         }
+    }
+
+    /// Says which topics do not exist; those that do are read meanwhile.
+    fn name_missing_topics(&self) -> Result<(), Teardown> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(None, offsets::TIMEOUT)
+            .map_err(Teardown::during("asking which topics there are"))?;
+        let there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
+        let missing: Vec<&str> = contents(self.service)?
+            .map(|(name, _)| name)
+            .filter(|name| !there(name))
+            .collect();
+        if missing.is_empty() {
+            self.service.health.set_ready(TOPICS);
+        } else {
+            let obstacle = format!(
+                "{} does not exist; create it, or correct `sources`",
+                missing.join(", ")
+            );
+            tracing::warn!(obstacle, "not ready");
+            self.service.health.set_unready(TOPICS, obstacle);
+        }
+        Ok(())
     }
 
     /// Passes on the record that is next; tells whether there was one.
@@ -280,9 +309,9 @@ impl<'s> Intake<'s> {
         let now = Instant::now();
         for element in list.elements() {
             let (topic, partition) = (element.topic(), element.partition());
-            let (Offset::Offset(next), Some((_, role))) = (
+            let (Offset::Offset(next), Some((_, content))) = (
                 element.offset(),
-                roles(self.service)?.find(|(name, _)| *name == topic),
+                contents(self.service)?.find(|(name, _)| *name == topic),
             ) else {
                 continue;
             };
@@ -293,13 +322,14 @@ impl<'s> Intake<'s> {
                     Teardown::Refused(format!("{topic}/{partition} has no queue of its own"))
                 })?;
             let place = (partition, next);
-            self.lanes.push(Lane::new(topic, role, queue, place, now));
+            self.lanes
+                .push(Lane::new(topic, content, queue, place, now));
         }
         self.lanes
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         tracing::info!(partitions = self.lanes.len(), "intake reads");
         self.service.health.set_ready(PART);
-        Ok(())
+        self.name_missing_topics()
     }
 
     /// `partitions` with the offsets at which to go on, or begin.
@@ -332,18 +362,24 @@ impl<'s> Intake<'s> {
 }
 
 /// Every topic the intake reads, and what its records are.
-fn roles(service: &Service) -> Result<impl Iterator<Item = (&str, Role<'_>)>, Teardown> {
+fn contents(service: &Service) -> Result<impl Iterator<Item = (&str, Content<'_>)>, Teardown> {
     let topics = &service.config.topics;
-    let mut roles = vec![
-        (topics.inventory.as_str(), Role::Control(Control::Inventory)),
-        (topics.feedback.as_str(), Role::Control(Control::Feedback)),
+    let mut contents = vec![
+        (
+            topics.inventory.as_str(),
+            Content::Control(Control::Inventory),
+        ),
+        (
+            topics.feedback.as_str(),
+            Content::Control(Control::Feedback),
+        ),
     ];
     for source in &service.config.sources {
         let reader = service.sources.reader(&source.mapping);
         let reader = reader.map_err(|error| Teardown::Refused(error.to_string()))?;
-        roles.push((source.topic.as_str(), Role::Raw(reader)));
+        contents.push((source.topic.as_str(), Content::Raw(reader)));
     }
-    Ok(roles.into_iter())
+    Ok(contents.into_iter())
 }
 
 fn event_partitions(consumer: &BaseConsumer<Assignments>, topic: &str) -> Result<i32, Teardown> {
@@ -366,6 +402,8 @@ fn wall() -> Timestamp {
 
 /// What the intake is called where the service says what it waits for.
 pub const PART: &str = "intake";
+/// What its topics are called there.
+const TOPICS: &str = "intake topics";
 /// How long to sleep where there was nothing to do.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Records passed on before the consumer is served again.

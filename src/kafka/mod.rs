@@ -4,6 +4,7 @@ pub mod assignment;
 pub mod deadletter;
 pub mod frame;
 pub mod intake;
+pub mod lag;
 pub mod native;
 pub mod offsets;
 pub mod publish;

@@ -1,7 +1,9 @@
-//! The one call into librdkafka that the Rust binding does not offer.
+//! The calls into librdkafka that the Rust binding does not offer as we need them.
 
+use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
 
@@ -34,4 +36,32 @@ pub fn flush(
         }
     }
     Ok(())
+}
+
+/// The end of a partition as the consumer last heard of it; asks nobody.
+#[must_use]
+pub fn known_end<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    #[expect(
+        unsafe_code,
+        reason = "the binding's own call asks the broker and waits for it"
+    )]
+    // SAFETY: the handle belongs to `consumer`, the text ends in zero, and both numbers outlive the
+    // call, which writes them and keeps nothing.
+    let error = unsafe {
+        rdkafka::bindings::rd_kafka_get_watermark_offsets(
+            consumer.client().native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    let known = error == rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
+    known.then_some(high)
 }

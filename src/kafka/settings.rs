@@ -68,6 +68,7 @@ pub fn consumer(client: &ClientConfig, group: &str, member: &str) -> ClientConfi
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
         .set("session.timeout.ms", "45000")

@@ -9,16 +9,19 @@ use nhiwatch_detectors::kernel::engine::{Engine, Stats};
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assignment::{Assignments, Rebalance};
 use super::deadletter::DeadLetter;
+use super::lag::Lag;
 use super::restore::restore;
 use super::supervise::{is_passing, supervise};
 use super::transaction::Transaction;
 use super::{Service, Teardown, publish, settings};
 use crate::config::Profile;
+use crate::metrics::Role;
 use crate::wire::{Reject, control, with_input};
 
 /// Runs shard `number` until the service stops.
@@ -53,6 +56,7 @@ struct Shard<'s> {
     urgent: bool,
     started: Instant,
     seen_first: bool,
+    lag: Lag,
 }
 
 struct Owned {
@@ -61,6 +65,8 @@ struct Owned {
     next: i64,
     /// Whether something was taken since the last commit.
     touched: bool,
+    /// Whether the end of its input was reached.
+    ended: bool,
     /// What was already counted into the metrics.
     counted: Stats,
 }
@@ -96,6 +102,7 @@ impl<'s> Shard<'s> {
             urgent: false,
             started,
             seen_first: false,
+            lag: Lag::new(service.metrics.clone(), Role::Watch),
         };
         let outcome = shard.work();
         shard.consumer.context().close();
@@ -120,6 +127,10 @@ impl<'s> Shard<'s> {
                 return Ok(());
             }
             self.poll()?;
+            let places = self.owned.iter();
+            let topic = self.service.config.topics.events.as_str();
+            let places = places.map(|(at, owned)| (topic, *at, owned.next, owned.ended));
+            self.lag.refresh(&self.consumer, places);
             let due = self.transaction.age().is_some_and(|age| {
                 age >= interval || (self.urgent && age >= Duration::from_millis(50))
             });
@@ -144,6 +155,12 @@ impl<'s> Shard<'s> {
         }
         match message {
             None => Ok(()),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                if let Some(owned) = self.owned.get_mut(&partition) {
+                    owned.ended = true;
+                }
+                Ok(())
+            }
             Some(Err(error)) => match error.rdkafka_error_code() {
                 Some(code) if is_passing(code) => {
                     let obstacle = format!("Kafka: {error}");
@@ -230,6 +247,7 @@ impl<'s> Shard<'s> {
                 engine,
                 next: 0,
                 touched: false,
+                ended: false,
                 counted,
             });
         }
@@ -256,6 +274,7 @@ impl<'s> Shard<'s> {
             engine: restored.engine,
             next: restored.next,
             touched: false,
+            ended: false,
             counted,
         })
     }
@@ -318,6 +337,7 @@ fn take(
     let received = received.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
     owned.next = message.offset() + 1;
     owned.touched = true;
+    owned.ended = false;
     let engine = &mut owned.engine;
     with_input(kind, message.key(), message.payload(), received, |input| {
         input.map(|input| engine.handle(&input, alerts))

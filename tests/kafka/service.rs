@@ -1,6 +1,6 @@
 //! One `nhiwatch run` on topics of its own, and what it leaves in Kafka.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use nhiwatch::replay::Replay;
 use nhiwatch::wire::LogLine;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -32,6 +34,8 @@ pub(crate) struct Service {
     brokers: String,
     run: String,
     partitions: i32,
+    /// Partitions of the raw topic; none where the service only watches.
+    raw: i32,
     port: u16,
     folder: tempfile::TempDir,
     child: Option<Child>,
@@ -40,45 +44,63 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// A service that only watches, with its topics.
     pub(crate) fn prepare(broker: &Broker, name: &str, partitions: i32) -> Self {
         let service = Self::prepare_without_topics(broker, name, partitions);
         service.create_topics();
         service
     }
 
+    /// A service with an intake that reads the topic `raw` of so many partitions, with its topics.
+    pub(crate) fn prepare_with_raw(broker: &Broker, name: &str, partitions: i32, raw: i32) -> Self {
+        let service = Self::of(broker.address.clone(), &named(name), "a", partitions, raw);
+        service.create_topics();
+        service.create_raw("raw", raw);
+        service
+    }
+
     pub(crate) fn prepare_without_topics(broker: &Broker, name: &str, partitions: i32) -> Self {
+        Self::of(broker.address.clone(), &named(name), "a", partitions, 0)
+    }
+
+    /// Another instance on the same topics, which only watches.
+    pub(crate) fn twin(&self) -> Self {
+        Self::of(self.brokers.clone(), &self.run, "b", self.partitions, 0)
+    }
+
+    /// The same instance takes the place of the one before it in the group, whose members would
+    /// otherwise be waited for until their sessions end.
+    fn of(brokers: String, run: &str, instance: &str, partitions: i32, raw: i32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let now = std::time::SystemTime::UNIX_EPOCH
-            .elapsed()
-            .unwrap()
-            .as_millis();
-        let run = format!("{name}-{now}");
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
+        let roles = if raw > 0 {
+            format!("roles: [intake, watch]\nsources: [{{topic: {run}.raw, mapping: auto}}]\n")
+        } else {
+            "roles: [watch]\n".to_owned()
+        };
         let mut config = format!(
-            "profile: dev\nroles: [watch]\nkafka:\n  brokers: \"{}\"\n  instance: {run}\n  \
+            "profile: dev\n{roles}kafka:\n  brokers: \"{brokers}\"\n  instance: {instance}\n  \
              commit_interval: 50ms\nalerts:\n  format: native\nhttp:\n  listen: 127.0.0.1:{port}\n\
-             topics:\n  partitions: {partitions}\n",
-            broker.address
+             topics:\n  partitions: {partitions}\n"
         );
         for topic in TOPICS {
             config.push_str(&format!("  {topic}: {run}.{topic}\n"));
         }
         std::fs::write(folder.path().join("nhiwatch.yaml"), config).unwrap();
-        let brokers = broker.address.clone();
-        let metrics = String::new();
         Self {
             brokers,
-            run,
+            run: run.to_owned(),
             partitions,
+            raw,
             port,
             folder,
             child: None,
             log: None,
-            metrics,
+            metrics: String::new(),
         }
     }
 
@@ -95,13 +117,38 @@ impl Service {
         );
     }
 
-    fn command(&self, name: &str) -> Command {
+    /// Makes the topic `name`, which belongs to whoever ships logs, not to nhiwatch.
+    pub(crate) fn create_raw(&self, name: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()
+            .unwrap();
+        let topic = self.topic(name);
+        let topic = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new();
+        let made = admin.create_topics([&topic], &options);
+        let made = tokio::runtime::Runtime::new().unwrap().block_on(made);
+        made.unwrap()[0].as_ref().unwrap();
+    }
+
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(BINARY);
         command
             .arg(name)
             .arg("--config")
             .arg(self.folder.path().join("nhiwatch.yaml"));
         command
+    }
+
+    /// Reads a second raw topic.
+    pub(crate) fn add_source(&self, name: &str) {
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let more = format!(
+            "mapping: auto}}, {{topic: {}, mapping: auto}}]",
+            self.topic(name)
+        );
+        std::fs::write(&path, config.replace("mapping: auto}]", &more)).unwrap();
     }
 
     pub(crate) fn start(&mut self) {
@@ -170,15 +217,21 @@ impl Service {
         assert!(child.wait().unwrap().success());
         let mut digests = BTreeMap::new();
         while let Some(line) = self.wait_for("drained", Duration::from_millis(500)) {
-            let digest = line["digest"].as_str().unwrap().to_owned();
-            digests.insert(line["partition"].as_u64().unwrap(), digest);
+            // The intake has no state of its own, and so no digest.
+            if let Some(digest) = line["digest"].as_str() {
+                digests.insert(line["partition"].as_u64().unwrap(), digest.to_owned());
+            }
         }
         digests
     }
 
-    fn scrape(&self) -> String {
+    pub(crate) fn scrape(&self) -> String {
+        self.ask("/metrics")
+    }
+
+    pub(crate) fn ask(&self, page: &str) -> String {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        write!(stream, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -190,23 +243,51 @@ impl Service {
 
     /// Events whose processing is committed, over all partitions.
     pub(crate) fn committed(&self) -> i64 {
-        let consumer = self.group();
+        // A producer's batches leave no gaps here: the events are not transactional.
+        self.committed_of("nhiwatch-watch", "events", self.partitions)
+    }
+
+    fn committed_of(&self, group: &str, topic: &str, partitions: i32) -> i64 {
         let mut list = TopicPartitionList::new();
-        for partition in 0..self.partitions {
-            list.add_partition(&self.topic("events"), partition);
+        for partition in 0..partitions {
+            list.add_partition(&self.topic(topic), partition);
         }
         // A coordinator that is still moving in knows nothing yet; who waits asks again.
-        let Ok(answer) = consumer.committed_offsets(list, Duration::from_secs(10)) else {
-            return 0;
+        let answer = self
+            .group(group)
+            .committed_offsets(list, Duration::from_secs(10));
+        let Ok(answer) = answer else { return 0 };
+        let offset =
+            |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+                .offset()
+            {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            };
+        answer.elements().iter().map(offset).sum()
+    }
+
+    /// Waits until `count` raw records and all that they became are dealt with.
+    pub(crate) fn wait_for_the_end(&self, count: i64) {
+        let deadline = Instant::now() + Duration::from_secs(150);
+        let quiet = |metrics: &str| {
+            let has = |line: String| metrics.lines().any(|there| there == line);
+            has("nhiwatch_consumer_lag_records{role=\"intake\"} 0".to_owned())
+                && has("nhiwatch_consumer_lag_records{role=\"watch\"} 0".to_owned())
+                && has(format!("nhiwatch_partitions_assigned {}", self.partitions))
         };
-        let mut sum = 0;
-        for element in answer.elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                // A producer's batches leave no gaps here: the events are not transactional.
-                sum += offset;
-            }
+        let mut quiet_for = 0;
+        while quiet_for < 3 {
+            let read = self.committed_of("nhiwatch-intake", "raw", self.raw);
+            let metrics = self.scrape();
+            assert!(
+                Instant::now() < deadline,
+                "{read} of {count} raw records: {metrics}"
+            );
+            let now = read >= count && quiet(&metrics);
+            quiet_for = if now { quiet_for + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(600));
         }
-        sum
     }
 
     pub(crate) fn wait_for_committed(&self, count: i64) {
@@ -227,16 +308,20 @@ impl Service {
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(150);
         // The static member that has just left keeps its place until its session ends.
-        while self.group().commit(&list, CommitMode::Sync).is_err() {
+        while self
+            .group("nhiwatch-watch")
+            .commit(&list, CommitMode::Sync)
+            .is_err()
+        {
             assert!(Instant::now() < deadline, "the group does not let go");
             std::thread::sleep(Duration::from_secs(1));
         }
     }
 
-    fn group(&self) -> BaseConsumer {
+    fn group(&self, name: &str) -> BaseConsumer {
         ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
-            .set("group.id", "nhiwatch-watch")
+            .set("group.id", name)
             .set("enable.auto.commit", "false")
             .create()
             .unwrap()
@@ -244,25 +329,34 @@ impl Service {
 
     /// Id and revision of every committed alert, in order, repeats included.
     pub(crate) fn alerts(&self) -> Vec<(String, u64)> {
-        let lines = self.export("alerts");
-        let mut alerts: Vec<(String, u64)> = lines
-            .iter()
-            .map(|line| {
-                let alert: Value = serde_json::from_slice(line.value.as_ref().unwrap()).unwrap();
-                assert!(!alert["expected"].as_str().unwrap().is_empty());
-                assert!(!alert["observed"].as_str().unwrap().is_empty());
-                (
-                    alert["id"].as_str().unwrap().to_owned(),
-                    alert["revision"].as_u64().unwrap(),
-                )
-            })
-            .collect();
+        let of = |alert: &Value| {
+            let id = alert["id"].as_str().unwrap().to_owned();
+            (id, alert["revision"].as_u64().unwrap())
+        };
+        let mut alerts: Vec<_> = self.published().iter().map(of).collect();
         alerts.sort();
         alerts
     }
 
-    /// Reason and value of every dead letter, in order.
-    pub(crate) fn dead_letters(&self) -> Vec<(String, String)> {
+    /// The identities of the committed alerts.
+    pub(crate) fn alerted(&self) -> BTreeSet<String> {
+        let identity = |alert: &Value| alert["identity"].as_str().unwrap().to_owned();
+        self.published().iter().map(identity).collect()
+    }
+
+    /// The committed alerts, each of which says what was expected and what was observed.
+    fn published(&self) -> Vec<Value> {
+        let read = |line: &LogLine| {
+            let alert: Value = serde_json::from_slice(line.value.as_ref().unwrap()).unwrap();
+            assert!(!alert["expected"].as_str().unwrap().is_empty());
+            assert!(!alert["observed"].as_str().unwrap().is_empty());
+            alert
+        };
+        self.export("alerts").iter().map(read).collect()
+    }
+
+    /// Reason, place and value of every dead letter, in order.
+    pub(crate) fn dead_letters(&self) -> Vec<[String; 3]> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", "nhiwatch-test")
@@ -277,20 +371,23 @@ impl Service {
         while let Some(message) = consumer.poll(Duration::from_secs(3)) {
             let message = message.unwrap();
             let headers = message.headers().unwrap();
-            let reason = headers
-                .iter()
-                .find(|header| header.key == "dlq.reason")
-                .unwrap();
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            letters.push((
-                text(reason.value.unwrap()),
+            let header = |name: &str| {
+                let found = headers.iter().find(|header| header.key == name);
+                text(found.unwrap().value.unwrap())
+            };
+            let place = ["dlq.topic", "dlq.partition", "dlq.offset"].map(header);
+            letters.push([
+                header("dlq.reason"),
+                place.join("/"),
                 text(message.payload().unwrap()),
-            ));
+            ]);
         }
         letters
     }
 
-    fn export(&self, topic: &str) -> Vec<LogLine> {
+    /// The committed records of a topic, by partition and offset.
+    pub(crate) fn export(&self, topic: &str) -> Vec<LogLine> {
         let output = self
             .command("topics")
             .args(["--export", &self.topic(topic)])
@@ -340,7 +437,13 @@ impl Drop for Service {
     }
 }
 
-/// Writes `records` to `topic`, keyed; where there is a `hurry`, slowly until it is set.
+/// The name of a run that no other has.
+fn named(name: &str) -> String {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    format!("{name}-{}", now.as_millis())
+}
+
+/// Writes `records` to `topic`, keyed, or anywhere where the key is empty; where there is a `hurry`, slowly until it is set.
 pub(crate) fn produce(
     brokers: &str,
     topic: &str,
@@ -357,7 +460,10 @@ pub(crate) fn produce(
     let chunk = (records.len() / 2000).max(1);
     for records in records.chunks(chunk) {
         for (key, value) in records {
-            let mut record = BaseRecord::to(topic).key(key).payload(value);
+            let mut record = BaseRecord::to(topic).payload(value);
+            if !key.is_empty() {
+                record = record.key(key);
+            }
             while let Err((_, back)) = producer.send(record) {
                 record = back;
                 producer.poll(Duration::from_millis(10));

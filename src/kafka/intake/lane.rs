@@ -10,6 +10,7 @@ use rdkafka::message::{Message, OwnedMessage};
 
 use super::merge::{Offer, PATIENCE};
 use crate::kafka::assignment::Assignments;
+use crate::kafka::lag::Place;
 use crate::metrics::Intake as Outcome;
 use crate::sources::Reader;
 use crate::wire::Reject;
@@ -17,7 +18,7 @@ use crate::wire::control::{self, Control};
 
 /// What the records of a topic are.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Role<'s> {
+pub(super) enum Content<'s> {
     /// Raw log records, read by a mapping.
     Raw(Reader<'s>),
     /// News for the engine, passed on as it is.
@@ -32,7 +33,7 @@ pub(super) struct Lane<'s> {
     pub(super) partition: i32,
     /// The offset after the last record that went.
     pub(super) next: i64,
-    role: Role<'s>,
+    content: Content<'s>,
     queue: PartitionQueue<Assignments>,
     /// What arrived before the partition had a queue of its own.
     early: VecDeque<OwnedMessage>,
@@ -42,6 +43,8 @@ pub(super) struct Lane<'s> {
 enum Head {
     Ready(Taken),
     Coming(Instant),
+    /// It kept us waiting, and is passed over until it shows something.
+    Silent,
     End,
 }
 
@@ -100,7 +103,7 @@ impl<'s> Lane<'s> {
     #[must_use]
     pub(super) fn new(
         topic: &str,
-        role: Role<'s>,
+        content: Content<'s>,
         queue: PartitionQueue<Assignments>,
         (partition, next): (i32, i64),
         now: Instant,
@@ -109,7 +112,7 @@ impl<'s> Lane<'s> {
             topic: topic.to_owned(),
             partition,
             next,
-            role,
+            content,
             queue,
             early: VecDeque::new(),
             head: Head::Coming(now),
@@ -130,19 +133,18 @@ impl<'s> Lane<'s> {
             return Ok(());
         }
         let taken = match self.early.pop_front() {
-            Some(message) => read(self.role, &message, wall),
+            Some(message) => read(self.content, &message, wall),
             None => match self.queue.poll(Duration::ZERO) {
-                Some(Ok(message)) => read(self.role, &message, wall),
+                Some(Ok(message)) => read(self.content, &message, wall),
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.head = Head::End;
                     return Ok(());
                 }
                 Some(Err(error)) => return Err(error),
                 None => {
-                    // A log that keeps us waiting is passed over until it shows something.
                     if matches!(self.head, Head::Coming(since) if now.duration_since(since) > PATIENCE)
                     {
-                        self.head = Head::End;
+                        self.head = Head::Silent;
                     }
                     return Ok(());
                 }
@@ -161,8 +163,15 @@ impl<'s> Lane<'s> {
         match &self.head {
             Head::Ready(taken) => taken.time.map_or(Offer::AtOnce, Offer::At),
             Head::Coming(_) => Offer::Coming,
-            Head::End => Offer::End,
+            Head::Silent | Head::End => Offer::End,
         }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub(super) fn place(&self) -> Place<'_> {
+        let ended = matches!(self.head, Head::End);
+        (&self.topic, self.partition, self.next, ended)
     }
 
     /// Takes the record that is ready.
@@ -180,11 +189,11 @@ impl<'s> Lane<'s> {
     }
 }
 
-/// Decodes one record of a topic that has `role`.
-fn read(role: Role<'_>, message: &impl Message, wall: Timestamp) -> Taken {
-    match role {
-        Role::Raw(reader) => raw(&reader, message, wall),
-        Role::Control(control) => news(control, message),
+/// Decodes one record of a topic that holds `content`.
+fn read(content: Content<'_>, message: &impl Message, wall: Timestamp) -> Taken {
+    match content {
+        Content::Raw(reader) => raw(&reader, message, wall),
+        Content::Control(control) => news(control, message),
     }
 }
 
@@ -298,7 +307,7 @@ mod tests {
     fn auto(value: &str) -> Taken {
         let sources = Sources::load(None).unwrap();
         let reader = sources.reader("auto").unwrap();
-        read(Role::Raw(reader), &message(None, Some(value)), WALL)
+        read(Content::Raw(reader), &message(None, Some(value)), WALL)
     }
 
     fn values(taken: &Taken) -> Vec<&str> {
@@ -344,7 +353,7 @@ mod tests {
         assert!(letter.reject.detail.ends_with("(and 1 more)"));
         assert!(letter.value.unwrap().starts_with(b"[{\"odd\""));
         let empty = read(
-            Role::Control(Control::Inventory),
+            Content::Control(Control::Inventory),
             &message(None, Some("{}")),
             WALL,
         );
@@ -360,12 +369,12 @@ mod tests {
     #[test]
     fn inventory_and_rulings_are_passed_on_as_they_are() {
         let value = r#"{"identity":"a","timezone":"Europe/Zurich"}"#;
-        let role = Role::Control(Control::Inventory);
-        let taken = read(role, &message(Some("a"), Some(value)), WALL);
+        let content = Content::Control(Control::Inventory);
+        let taken = read(content, &message(Some("a"), Some(value)), WALL);
         assert_eq!(taken.outcome(), Outcome::Control);
         assert_eq!(taken.records[0].control, Some(Control::Inventory));
         assert_eq!(values(&taken), [value]);
-        let removed = read(role, &message(Some("a"), None), WALL);
+        let removed = read(content, &message(Some("a"), None), WALL);
         assert_eq!(removed.records[0].value, None);
     }
 }

@@ -1,0 +1,135 @@
+//! The intake: raw logs, inventory and rulings become one log of events.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nhiwatch::partition;
+use nhiwatch::wire::LogLine;
+
+use super::bank::events;
+use super::broker::Broker;
+use super::service::{Service, produce};
+
+fn text(bytes: Option<&Vec<u8>>) -> &str {
+    str::from_utf8(bytes.unwrap()).unwrap()
+}
+
+#[test]
+fn a_backlog_in_several_partitions_is_merged_in_order_and_complete() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "merge", 4, 3);
+    let raw: Vec<_> = events(12, 5, false)
+        .into_iter()
+        .map(|(_, json)| (String::new(), json))
+        .collect();
+    produce(&broker.address, &service.topic("raw"), &raw, None);
+    service.start();
+    service.wait_for_the_end(raw.len() as i64);
+    service.drain();
+    let metrics = service.last_metrics();
+    for line in ["late", "duplicate", "filtered", "quarantined"] {
+        let none = format!("nhiwatch_records_total{{fate=\"{line}\"}} 0\n");
+        assert!(metrics.contains(&none), "{metrics}");
+    }
+    let mut log = service.export("events");
+    log.retain(|line| line.kind.is_none());
+    assert_eq!(log.len(), raw.len());
+    for line in &log {
+        let key = line.key.as_deref().unwrap();
+        assert_eq!(partition::of(key, 4), line.partition);
+    }
+    assert_eq!(service.alerts(), service.reference().0);
+}
+
+#[test]
+fn what_cannot_be_read_is_a_dead_letter_with_its_place_and_the_neighbours_go_on() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "rawpoison", 1, 1);
+    let event = |name: &str| format!(r#"{{"ts":1790000000,"identity":"{name}","action":"x"}}"#);
+    let raw = [
+        event("a"),
+        "{broken".to_owned(),
+        format!("[{},{{\"odd\":1}},{}]", event("b"), event("c")),
+        r#"{"who":"nobody"}"#.to_owned(),
+        event("d"),
+    ];
+    let records = raw.clone().map(|json| (String::new(), json));
+    produce(&broker.address, &service.topic("raw"), &records, None);
+    service.start();
+    service.wait_for_the_end(5);
+    service.drain();
+    let mut keys: Vec<_> = service
+        .export("events")
+        .iter()
+        .map(|line| text(line.key.as_ref()).to_owned())
+        .collect();
+    keys.sort();
+    assert_eq!(keys, ["a", "b", "c", "d"]);
+    let place = |offset: u32| format!("{}/0/{offset}", service.topic("raw"));
+    let letter = |reason: &str, offset: usize| {
+        [reason.to_owned(), place(offset as u32), raw[offset].clone()]
+    };
+    let mut letters = service.dead_letters();
+    letters.sort();
+    assert_eq!(
+        letters,
+        [
+            letter("json", 1),
+            letter("mapping", 2),
+            letter("mapping", 3)
+        ]
+    );
+    let metrics = service.last_metrics();
+    for (outcome, count) in [("mapped", 2), ("deadletter", 3), ("skipped", 0)] {
+        let line = format!("nhiwatch_intake_records_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[test]
+fn inventory_goes_before_the_events_and_silent_partitions_are_told_the_time() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "news", 2, 1);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let event = |name: &str| {
+        format!(
+            r#"{{"ts":{},"identity":"{name}","action":"x"}}"#,
+            now.as_secs()
+        )
+    };
+    let quiet = 1 - partition::of(b"svc", 2);
+    produce(
+        &broker.address,
+        &service.topic("raw"),
+        &[(String::new(), event("svc"))],
+        None,
+    );
+    let entry = r#"{"identity":"svc","timezone":"Europe/Zurich"}"#;
+    let entries = [
+        ("svc".to_owned(), entry.to_owned()),
+        ("bad".to_owned(), r#"{"timezone":"Moon/Base"}"#.to_owned()),
+    ];
+    produce(&broker.address, &service.topic("inventory"), &entries, None);
+    service.start();
+    service.wait_for_the_end(1);
+    std::thread::sleep(Duration::from_secs(13));
+    service.drain();
+    let mut by_partition: BTreeMap<i32, Vec<LogLine>> = BTreeMap::new();
+    for line in service.export("events") {
+        by_partition.entry(line.partition).or_default().push(line);
+    }
+    let busy = &by_partition[&(1 - quiet)];
+    assert_eq!(text(busy[0].value.as_ref()), entry);
+    assert!(text(busy[1].value.as_ref()).contains(r#""identity":"svc""#));
+    let beats = &by_partition[&quiet];
+    assert!(
+        !beats.is_empty()
+            && beats
+                .iter()
+                .all(|beat| beat.kind.as_deref() == Some("heartbeat"))
+    );
+    assert!(service.last_metrics().contains("{fate=\"control\"}"));
+    let letters = service.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0][0], "control");
+}

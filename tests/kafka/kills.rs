@@ -1,0 +1,78 @@
+//! SIGKILL at random moments of a run from raw logs to alerts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::bank::spliced;
+use super::broker::Broker;
+use super::service::{Service, note, produce};
+
+#[test]
+fn twenty_kills_cost_no_event_and_no_alert_and_double_none() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "kills", 3, 2);
+    let (records, spliced) = spliced(20, 11);
+    let total = records.len();
+    // Every life must find new events, however long the one before took.
+    let hurry = Arc::new(AtomicBool::new(false));
+    let producer = {
+        let (brokers, topic) = (broker.address.clone(), service.topic("raw"));
+        let hurry = Arc::clone(&hurry);
+        std::thread::spawn(move || produce(&brokers, &topic, &records, Some(&hurry)))
+    };
+    let mut seconds = Vec::new();
+    for kill in 0..20_u64 {
+        service.start();
+        let first = service.wait_for("first new event after the start", Duration::from_secs(120));
+        seconds.push(first.unwrap()["seconds"].as_f64().unwrap());
+        // Anything between the first event and some commits later.
+        std::thread::sleep(Duration::from_millis(kill * 7919 % 700));
+        service.kill();
+    }
+    hurry.store(true, Ordering::Release);
+    producer.join().unwrap();
+    service.start();
+    service.wait_for_the_end(total as i64);
+    let digests = service.drain();
+
+    let mut uids: BTreeMap<String, u32> = BTreeMap::new();
+    for line in service.export("events") {
+        let event: Value = serde_json::from_slice(line.value.as_ref().unwrap()).unwrap();
+        if line.kind.is_none() {
+            *uids
+                .entry(event["uid"].as_str().unwrap().to_owned())
+                .or_default() += 1;
+        }
+    }
+    assert_eq!(uids.len(), total, "events lost or invented");
+    assert!(uids.values().all(|count| *count == 1), "events doubled");
+
+    let (expected, reference) = service.reference();
+    let mut published: BTreeMap<(String, u64), u32> = BTreeMap::new();
+    for alert in service.alerts() {
+        *published.entry(alert).or_default() += 1;
+    }
+    assert!(
+        published.values().all(|count| *count == 1),
+        "alerts doubled"
+    );
+    assert_eq!(published.into_keys().collect::<Vec<_>>(), expected);
+    assert_eq!(digests, reference);
+    let alerted = service.alerted();
+    let found = spliced.intersection(&alerted).count();
+    assert!(found > 0, "no identity with spliced events alerted");
+
+    seconds.sort_by(f64::total_cmp);
+    note(&format!(
+        "20 kills over {total} raw records, {} alerts: first new event after {:.1} s in the middle, \
+         {:.1} s at most; {found} of {} spliced identities alerted",
+        expected.len(),
+        seconds[10],
+        seconds[19],
+        spliced.len()
+    ));
+}

@@ -1,0 +1,55 @@
+//! Instances that share the partitions.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::bank::events;
+use super::broker::Broker;
+use super::service::{Service, produce};
+
+#[test]
+fn two_instances_give_the_alerts_that_backtest_gives_on_as_many_partitions() {
+    let Some(broker) = Broker::find() else { return };
+    let mut one = Service::prepare(&broker, "sharing", 4);
+    let mut two = one.twin();
+    let events = events(16, 7, true);
+    one.start();
+    two.start();
+    let topic = one.topic("events");
+    produce(&broker.address, &topic, &events, None);
+    one.wait_for_committed(events.len() as i64);
+    let digests = [one.drain(), two.drain()];
+    assert!(digests.iter().all(|part| part.len() == 2), "{digests:?}");
+    let (reference, states) = one.reference();
+    assert_eq!(one.alerts(), reference);
+    assert_eq!(
+        digests.into_iter().flatten().collect::<Vec<_>>(),
+        states.into_iter().collect::<Vec<_>>()
+    );
+
+    let mut file = tempfile::NamedTempFile::with_suffix(".ndjson").unwrap();
+    for (_, json) in &events {
+        writeln!(file, "{json}").unwrap();
+    }
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let output = one
+        .command("backtest")
+        .args(["--partitions", "4", "--alerts"])
+        .args([out.path(), file.path()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = std::fs::read_to_string(out.path()).unwrap();
+    let alerts: BTreeSet<(String, u64)> = lines
+        .lines()
+        .map(|line| {
+            let alert: Value = serde_json::from_str(line).unwrap();
+            let id = alert["id"].as_str().unwrap().to_owned();
+            (id, alert["revision"].as_u64().unwrap())
+        })
+        .collect();
+    assert!(!alerts.is_empty());
+    assert_eq!(alerts, reference.into_iter().collect());
+}
