@@ -42,6 +42,12 @@ impl Session {
         self.steps.len().checked_sub(1).map(|at| self.chain(at))
     }
 
+    /// Whether its first step is the first of the session.
+    #[must_use]
+    pub const fn has_start(&self) -> bool {
+        self.context == 0
+    }
+
     /// The steps, in order.
     #[must_use]
     pub fn steps(&self) -> &[Symbol] {
