@@ -48,10 +48,14 @@ impl Profile<'_> {
 
     /// The hours of the week that activity at `ts` may belong to besides its own: the one within five
     /// minutes, as work seldom ends with the stroke of the clock; and, where nobody declared a time
-    /// zone, what its own was before a clock changed.
+    /// zone, what those were before a clock changed.
     pub fn hours_near(&self, ts: Timestamp) -> impl Iterator<Item = HourOfWeek> {
-        let near = [ts.minus(SLACK), ts.plus(SLACK)].map(|ts| self.closed.cells(ts).0);
-        near.into_iter().chain(self.closed.cells(ts).1)
+        [ts.minus(SLACK), ts.plus(SLACK)]
+            .into_iter()
+            .flat_map(|ts| {
+                let (cell, moved) = self.closed.cells(ts);
+                [Some(cell), moved].into_iter().flatten()
+            })
     }
 
     /// The wall clock it follows.
