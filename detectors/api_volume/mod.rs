@@ -73,7 +73,7 @@ impl Detector for ApiVolume {
             return Verdict::Normal;
         }
         let (calls, expected) = (now.after as f64, hour.expected);
-        let ln_p = expected.ln_upper(calls);
+        let ln_p = profile.closed.rate.calibrate(expected.ln_upper(calls));
         if ln_p > self.ln_p_max
             || calls < self.config.at_least_times.get() * expected.mean
             || calls - expected.mean < self.config.at_least_more.get()

@@ -46,6 +46,18 @@ impl Profile<'_> {
         event.ts.since(self.closed.first_seen)
     }
 
+    /// The hours of the week that activity at `ts` may belong to besides its own: the one within five
+    /// minutes, as work seldom ends with the stroke of the clock; and, where nobody declared a time
+    /// zone, what those were before a clock changed.
+    pub fn hours_near(&self, ts: Timestamp) -> impl Iterator<Item = HourOfWeek> {
+        [ts.minus(SLACK), ts.plus(SLACK)]
+            .into_iter()
+            .flat_map(|ts| {
+                let (cell, moved) = self.closed.cells(ts);
+                [Some(cell), moved].into_iter().flatten()
+            })
+    }
+
     /// The wall clock it follows.
     #[must_use]
     pub fn zone(&self) -> Tz {
@@ -151,8 +163,21 @@ impl Baseline {
         self.declared = declared;
     }
 
-    fn cell(&self, hour: i64) -> HourOfWeek {
-        Timestamp::from_hour(hour).hour_of_week(Declared::zone(self.declared.as_ref()))
+    /// The hour of the week at `ts`; and, where nobody declared a time zone and clocks have changed
+    /// within a fortnight, the one it was until then: the identity may follow such a clock.
+    fn cells(&self, ts: Timestamp) -> (HourOfWeek, Option<HourOfWeek>) {
+        let cell = ts.hour_of_week(Declared::zone(self.declared.as_ref()));
+        let declared = self.declared.as_ref().and_then(|it| it.timezone);
+        let moved = match declared {
+            Some(_) => 0,
+            None => ts.clocks_moved(FORTNIGHT),
+        };
+        let before = match moved.signum() {
+            -1 => Some(cell.before()),
+            1 => Some(cell.after()),
+            _ => None,
+        };
+        (cell, before)
     }
 
     /// Learns one closed hour; `None` is an hour without a call.
@@ -164,25 +189,27 @@ impl Baseline {
             self.quarantine.hold(start, hour.calls, hour.orders);
             return;
         }
-        let cell = self.cell(start);
-        self.rate.learn(cell, hour.map_or(0, |hour| hour.calls));
-        self.presence.learn(cell, hour.is_some());
+        let (cell, moved) = self.cells(Timestamp::from_hour(start));
+        self.rate
+            .learn(cell, moved, hour.map_or(0, |hour| hour.calls));
+        self.presence.learn(cell, moved, hour.is_some());
         if hour.is_some_and(|hour| hour.orders) && self.orders.is_none() {
             self.orders = Some(Box::default());
         }
         if let Some(orders) = &mut self.orders {
-            orders.learn(cell, hour.is_some_and(|hour| hour.orders));
+            orders.learn(cell, moved, hour.is_some_and(|hour| hour.orders));
         }
     }
 
     /// Learns what has been held back long enough by hour `now`, capped.
     pub(crate) fn release(&mut self, now: i64) {
         while let Some(held) = self.quarantine.due(now) {
-            let cell = self.cell(held.start);
+            let (cell, moved) = self.cells(Timestamp::from_hour(held.start));
             self.rate.learn_capped(cell, held.calls);
-            self.presence.learn(cell, true);
+            self.presence.learn(cell, moved, true);
             if held.orders {
-                self.orders.get_or_insert_default().learn(cell, true);
+                let orders = self.orders.get_or_insert_default();
+                orders.learn(cell, moved, true);
             }
         }
     }
@@ -285,7 +312,8 @@ impl Hot {
         if self.hours.is_full() {
             return self.hours.len() - 1;
         }
-        let expected = baseline.rate.expected(baseline.cell(start));
+        let (cell, moved) = baseline.cells(Timestamp::from_hour(start));
+        let expected = baseline.rate.expected_either(cell, moved);
         let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
         let gate = libm::ceil(gate).clamp(1.0, 1e15) as u64;
         let hour = Hour {
@@ -306,6 +334,10 @@ impl Hot {
     }
 }
 
+/// How far from the stroke of the hour activity may still belong to the hour before or after.
+const SLACK: Span = Span::MINUTE.times(5);
+/// How long after a clock change hours are also judged by what they were before it.
+const FORTNIGHT: Span = Span::WEEK.times(2);
 /// Weeks of silence that are walked hour by hour; longer ones are added up.
 const WEEKS_WALKED: i64 = 4;
 
@@ -362,7 +394,7 @@ mod tests {
             count(&mut hot, &mut baseline, 500_000 + hour);
             hot.close(&mut baseline, Timestamp::from_hour(500_001 + hour), |_| {});
         }
-        let cell = baseline.cell(500_600);
+        let (cell, _) = baseline.cells(Timestamp::from_hour(500_600));
         let before = baseline.rate.expected(cell).mean;
         let now = count(&mut hot, &mut baseline, 500_600);
         hot.suspect(&now);

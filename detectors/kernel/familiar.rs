@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 /// A bounded set of fingerprints, each with how often and on which days it was seen.
 ///
 /// It keeps what Good and Turing's estimate needs: how many trials there were, and how many things
-/// were seen exactly once.
+/// were seen in exactly one session; and how often each thing happened in all.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Familiar {
     entries: Vec<Entry>,
+    /// Sessions by things: one that a session repeats counts once.
     trials: u32,
     singletons: u32,
+    /// Times that anything happened, repeats included.
+    times: u32,
     /// Whether something had to be forgotten: then absence proves nothing any more.
     full: bool,
 }
@@ -18,6 +21,8 @@ pub struct Familiar {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     fingerprint: u32,
+    /// How often it happened, repeats within a session included.
+    times: u32,
     /// Sessions it was seen in, at most [`SESSIONS_MAX`].
     sessions: u8,
     /// Whether it came with an anomaly, and must return on another day to be known.
@@ -37,14 +42,44 @@ impl Familiar {
             .is_ok_and(|at| !self.entries[at].is_held())
     }
 
-    /// The chance that the next trial is new: `(singletons + 1) / (trials + 2)` (Good 1953). One
-    /// that forgets says nothing: 1.
+    /// An upper limit of the chance that the next trial is new: Good and Turing's estimate,
+    /// singletons over trials (Good 1953), with the 95 % upper limit of a Poisson mean in place of
+    /// the singletons. One that forgets says nothing: 1.
     #[must_use]
     pub fn p_new(&self) -> f64 {
         if self.full {
             return 1.0;
         }
-        (f64::from(self.singletons) + 1.0) / (f64::from(self.trials) + 2.0)
+        self.limit(self.singletons)
+    }
+
+    /// The least that [`Familiar::p_new`] can be after so few trials: with no singleton at all.
+    #[must_use]
+    pub fn p_new_least(&self) -> f64 {
+        self.limit(0)
+    }
+
+    fn limit(&self, singletons: u32) -> f64 {
+        (poisson_limit(singletons) / (f64::from(self.trials) + 2.0)).min(1.0)
+    }
+
+    /// How many different things are remembered.
+    #[must_use]
+    pub fn kinds(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How often `fingerprint` happened.
+    #[must_use]
+    pub fn times(&self, fingerprint: u32) -> u32 {
+        self.find(fingerprint)
+            .map_or(0, |at| self.entries[at].times)
+    }
+
+    /// How often anything happened.
+    #[must_use]
+    pub const fn times_in_all(&self) -> u32 {
+        self.times
     }
 
     /// Trials so far.
@@ -59,16 +94,19 @@ impl Familiar {
         self.singletons
     }
 
-    /// Notes that a session of day `day` (days since the epoch) had `fingerprint`; call it once per
-    /// session. A `held` newcomer becomes known only after three sessions on two days.
-    pub fn note(&mut self, fingerprint: u32, day: u16, held: bool) {
+    /// Notes that a session of day `day` (days since the epoch) had `fingerprint` so many `times`;
+    /// call it once per session. A `held` newcomer becomes known only after three sessions on two
+    /// days.
+    pub fn note(&mut self, fingerprint: u32, times: u32, day: u16, held: bool) {
         self.trials = self.trials.saturating_add(1);
+        self.times = self.times.saturating_add(times);
         match self.find(fingerprint) {
             Ok(at) => {
                 let entry = &mut self.entries[at];
                 if entry.sessions == 1 {
                     self.singletons = self.singletons.saturating_sub(1);
                 }
+                entry.times = entry.times.saturating_add(times);
                 entry.sessions = entry.sessions.saturating_add(1).min(SESSIONS_MAX);
                 entry.last_day = entry.last_day.max(day);
             }
@@ -80,6 +118,7 @@ impl Familiar {
                 };
                 let entry = Entry {
                     fingerprint,
+                    times,
                     sessions: 1,
                     held,
                     first_day: day,
@@ -118,6 +157,13 @@ impl Entry {
     }
 }
 
+/// Upper 95 % limit of a Poisson mean of which `n` were seen, within 4 %: a deviation above the
+/// square root, whose variance hardly depends on the mean (Anscombe 1948).
+fn poisson_limit(n: u32) -> f64 {
+    let root = libm::sqrt(f64::from(n) + 1.0) + 0.75;
+    root * root
+}
+
 /// Sessions after which something is fully known.
 const SESSIONS_MAX: u8 = 3;
 
@@ -130,21 +176,29 @@ mod tests {
         let mut rigid = Familiar::default();
         let mut explorer = Familiar::default();
         for session in 0..500_u32 {
-            rigid.note(session % 5, 1, false);
-            explorer.note(session, 1, false);
+            rigid.note(session % 5, 1, 1, false);
+            explorer.note(session, 1, 1, false);
         }
-        assert!(rigid.p_new() < 0.003);
+        assert!(rigid.p_new() < 0.007);
         assert!(explorer.p_new() > 0.9);
+    }
+
+    #[test]
+    fn the_limit_is_that_of_the_poisson_law() {
+        // Half the 95 % quantile of chi squared with 2n + 2 degrees of freedom (Garwood 1936).
+        for (n, exact) in [(0, 3.00), (1, 4.74), (2, 6.30), (4, 9.15), (9, 15.71)] {
+            assert!((poisson_limit(n) / exact - 1.0).abs() < 0.04, "{n}");
+        }
     }
 
     #[test]
     fn what_came_with_an_anomaly_is_known_after_three_sessions_on_two_days() {
         let mut set = Familiar::default();
         for day in [10, 10, 10] {
-            set.note(7, day, true);
+            set.note(7, 1, day, true);
             assert!(!set.knows(7));
         }
-        set.note(7, 11, true);
+        set.note(7, 1, 11, true);
         assert!(set.knows(7));
     }
 
@@ -152,7 +206,7 @@ mod tests {
     fn it_stays_bounded_and_then_claims_nothing() {
         let mut set = Familiar::default();
         for n in 0..5000_u32 {
-            set.note(n.wrapping_mul(2_654_435_761), (n / 100) as u16, false);
+            set.note(n.wrapping_mul(2_654_435_761), 1, (n / 100) as u16, false);
         }
         assert_eq!(set.entries.len(), Familiar::MAX);
         assert!(set.entries.is_sorted_by_key(|entry| entry.fingerprint));

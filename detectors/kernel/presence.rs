@@ -65,9 +65,11 @@ impl Presence {
         }
     }
 
-    /// Takes in a closed hour.
-    pub fn learn(&mut self, cell: HourOfWeek, active: bool) {
-        if self.hours >= LEARNING_HOURS && self.is_quiet(cell) {
+    /// Takes in a closed hour; where a clock has just changed, `moved` is the hour of the week it was
+    /// before: what moved along with the clock is not a quiet hour that came alive.
+    pub fn learn(&mut self, cell: HourOfWeek, moved: Option<HourOfWeek>, active: bool) {
+        let is_quiet = self.is_quiet(cell) && moved.is_none_or(|cell| self.is_quiet(cell));
+        if self.hours >= LEARNING_HOURS && is_quiet {
             self.quiet.0 = self.quiet.0 * QUIET_KEPT + f64::from(u8::from(active));
             self.quiet.1 = self.quiet.1 * QUIET_KEPT + 1.0;
         }
@@ -150,7 +152,7 @@ mod tests {
     fn learned(weeks: i64, active: impl Fn(HourOfWeek) -> bool) -> Presence {
         let mut presence = Presence::default();
         for hour in 0..weeks * 168 {
-            presence.learn(cell(hour), active(cell(hour)));
+            presence.learn(cell(hour), None, active(cell(hour)));
         }
         presence
     }
@@ -181,7 +183,7 @@ mod tests {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            presence.learn(cell(hour), (random >> 33) % 10 < 3);
+            presence.learn(cell(hour), None, (random >> 33) % 10 < 3);
         }
         for hour in 0..168 {
             assert!(presence.usual(cell(hour)).p > 0.01, "{hour}");

@@ -13,6 +13,8 @@ pub struct Rate {
     level: (f64, f64),
     /// Decayed sums of the regression of squared residuals on `mean` and `mean^2`.
     fit: Fit,
+    /// How its hours surprise the model.
+    tail: Tail,
     /// Hours in a row above what winsorising lets through.
     above: u8,
     /// Hours learned, at most [`u16::MAX`].
@@ -24,6 +26,18 @@ pub struct Rate {
 struct Cell {
     calls: f32,
     visits: f32,
+}
+
+/// How far the surprise `-ln p` of closed hours reaches beyond what the model says: a Pareto tail
+/// above [`Tail::FROM`] (Hill 1975), as SPOT fits one to a stream (Siffer et al., KDD 2017).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Tail {
+    /// Hours, decayed.
+    hours: f64,
+    /// Those of them whose surprise was above [`Tail::FROM`].
+    over: f64,
+    /// Sum over those of `ln(surprise / FROM)`.
+    excess: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +56,7 @@ impl Default for Rate {
             cells,
             level: (0.0, 0.0),
             fit: Fit::default(),
+            tail: Tail::default(),
             above: 0,
             hours: 0,
         }
@@ -75,18 +90,37 @@ impl Rate {
         }
     }
 
+    /// What hour `cell` is expected to bring where it was hour `moved` until a clock changed: the more
+    /// of the two.
+    #[must_use]
+    pub fn expected_either(&self, cell: HourOfWeek, moved: Option<HourOfWeek>) -> Expected {
+        let here = self.expected(cell);
+        match moved.map(|cell| self.expected(cell)) {
+            Some(there) if there.mean > here.mean => there,
+            _ => here,
+        }
+    }
+
+    /// What the model's `ln_p` of a count is worth for this identity, whose counts may scatter more
+    /// widely than any model: never less than `ln_p` itself.
+    #[must_use]
+    pub fn calibrate(&self, ln_p: f64) -> f64 {
+        self.tail.calibrate(ln_p)
+    }
+
     /// Visits of `cell`, decayed.
     #[must_use]
     pub fn visits(&self, cell: HourOfWeek) -> f64 {
         f64::from(self.cells[cell.index()].visits)
     }
 
-    /// Takes in a closed hour with `count` calls.
+    /// Takes in a closed hour with `count` calls; where a clock has just changed, `moved` is the hour
+    /// of the week it was before.
     ///
     /// Once warm, a count beyond six deviations is cut back to them, so that one burst cannot raise
     /// the mean much; after more than six such hours in a row the level has shifted and is followed.
-    pub fn learn(&mut self, cell: HourOfWeek, count: u64) {
-        let expected = self.expected(cell);
+    pub fn learn(&mut self, cell: HourOfWeek, moved: Option<HourOfWeek>, count: u64) {
+        let expected = self.expected_either(cell, moved);
         let deviation = libm::sqrt(expected.variance());
         let high = expected.mean + 6.0 * deviation + 3.0;
         let low = (expected.mean - 6.0 * deviation).max(0.0);
@@ -109,13 +143,18 @@ impl Rate {
         if expected.mean >= 1.0 && self.hours > 24 {
             self.fit.learn(&expected, if warm { capped } else { count });
         }
+        if warm {
+            self.tail.learn(&expected, capped);
+        }
     }
 
     /// Takes in an hour that was held back, never with more than winsorising lets through.
     pub fn learn_capped(&mut self, cell: HourOfWeek, count: u64) {
         let expected = self.expected(cell);
         let high = expected.mean + 6.0 * libm::sqrt(expected.variance()) + 3.0;
-        self.add(cell, (count as f64).min(high));
+        let count = (count as f64).min(high);
+        self.add(cell, count);
+        self.tail.learn(&expected, count);
     }
 
     /// Takes in `weeks` whole weeks without a call.
@@ -130,6 +169,7 @@ impl Rate {
         let kept = libm::pow(LEVEL_KEPT, hours);
         self.level.0 *= kept;
         self.level.1 = self.level.1 * kept + (1.0 - kept) / (1.0 - LEVEL_KEPT);
+        self.tail.skip_hours(hours);
         self.hours = self
             .hours
             .saturating_add((weeks * 168).min(i64::from(u16::MAX)) as u16);
@@ -142,6 +182,44 @@ impl Rate {
         self.level.0 = self.level.0 * LEVEL_KEPT + count;
         self.level.1 = self.level.1 * LEVEL_KEPT + 1.0;
         self.hours = self.hours.saturating_add(1);
+    }
+}
+
+impl Tail {
+    /// The surprise from which on the tail is fitted: `ln 50`.
+    const FROM: f64 = 3.912;
+
+    /// The exceedance rate and the Pareto index are shrunk to 2 % of 20 hours and to 0.18, about what
+    /// an exponential surprise has, of five exceedances.
+    fn calibrate(&self, ln_p: f64) -> f64 {
+        let surprise = -ln_p;
+        if surprise <= Self::FROM {
+            return ln_p;
+        }
+        let rate = ((self.over + 0.4) / (self.hours + 20.0)).min(0.2);
+        let index = ((5.0 * 0.18 + self.excess) / (5.0 + self.over)).clamp(0.05, 1.5);
+        let fitted = libm::log(rate) - libm::log(surprise / Self::FROM) / index;
+        fitted.max(ln_p)
+    }
+
+    fn learn(&mut self, expected: &Expected, count: f64) {
+        self.skip_hours(1.0);
+        // Nothing below one deviation has a surprise worth computing.
+        if count > expected.mean + libm::sqrt(expected.variance()) {
+            let surprise = -expected.ln_upper(count);
+            if surprise > Self::FROM {
+                self.over += 1.0;
+                self.excess += libm::log(surprise / Self::FROM);
+            }
+        }
+    }
+
+    /// Takes in so many hours without surprise.
+    fn skip_hours(&mut self, hours: f64) {
+        let kept = libm::pow(TAIL_KEPT, hours);
+        self.hours = self.hours * kept + (1.0 - kept) / (1.0 - TAIL_KEPT);
+        self.over *= kept;
+        self.excess *= kept;
     }
 }
 
@@ -192,6 +270,8 @@ const CELL_KEPT: f64 = 0.93;
 const LEVEL_KEPT: f64 = 0.995;
 /// What the fit keeps from one hour to the next: a half-life of about 14 days.
 const FIT_KEPT: f64 = 0.998;
+/// What the tail keeps from one hour to the next: a half-life of about 58 days.
+const TAIL_KEPT: f64 = 0.9995;
 /// Hours before counts are cut back: winsorising from the first day locks the mean low.
 const WARM_HOURS: u16 = 3 * 168;
 
@@ -206,7 +286,7 @@ mod tests {
 
     fn weeks(rate: &mut Rate, weeks: i64, count: impl Fn(i64) -> u64) {
         for hour in 0..weeks * 168 {
-            rate.learn(cell(hour), count(hour));
+            rate.learn(cell(hour), None, count(hour));
         }
     }
 
@@ -235,11 +315,24 @@ mod tests {
     }
 
     #[test]
+    fn the_tail_is_never_thinner_than_the_model_and_grows_with_what_comes() {
+        let (mut calm, mut wild) = (Rate::default(), Rate::default());
+        weeks(&mut calm, 8, |_| 20);
+        weeks(&mut wild, 8, |hour| if hour % 41 == 0 { 70 } else { 20 });
+        for ln_p in [-1.0, -4.0, -12.0, -40.0] {
+            assert!(calm.calibrate(ln_p) >= ln_p);
+            assert!(wild.calibrate(ln_p) >= calm.calibrate(ln_p));
+        }
+        assert!(calm.calibrate(-40.0) < libm::log(1e-8));
+        assert!(wild.calibrate(-12.0) > libm::log(1e-4));
+    }
+
+    #[test]
     fn one_burst_barely_moves_a_warm_mean() {
         let mut rate = Rate::default();
         weeks(&mut rate, 6, |_| 20);
         let before = rate.expected(cell(0)).mean;
-        rate.learn(cell(0), 20_000);
+        rate.learn(cell(0), None, 20_000);
         let after = rate.expected(cell(0)).mean;
         assert!(after < before * 1.5, "{before} -> {after}");
     }

@@ -115,6 +115,17 @@ impl Timestamp {
             .to_string()
     }
 
+    /// Seconds by which the clocks of Europe or of the United States were put forward (or, below 0,
+    /// back) within `span` before this instant; 0 where neither were.
+    #[must_use]
+    pub fn clocks_moved(self, span: Span) -> i32 {
+        let moved = |zone| self.utc_offset(zone) - self.minus(span).utc_offset(zone);
+        match moved(Tz::Europe__London) {
+            0 => moved(Tz::America__New_York),
+            seconds => seconds,
+        }
+    }
+
     /// Seconds by which the wall clock of `zone` is ahead of UTC at this instant.
     #[must_use]
     pub fn utc_offset(self, zone: Tz) -> i32 {
@@ -282,6 +293,26 @@ mod tests {
         assert_eq!(before.hour_of_week(zone).to_string(), "Sun 01:00");
         assert_eq!(after.hour_of_week(zone).to_string(), "Sun 03:00");
         assert_eq!(after.hour_of_week(Tz::UTC).to_string(), "Sun 07:00");
+    }
+
+    #[test]
+    fn clocks_move_twice_a_year_and_the_move_is_over_after_the_span() {
+        let fortnight = Span::WEEK.times(2);
+        // Europe's went back on 2026-10-25 at 01:00Z, those of New York on 2026-11-01 at 06:00Z.
+        for (seconds, moved) in [
+            (1_792_889_999, 0),
+            (1_792_890_000, -3600),
+            (1_793_513_000 + 7 * 86_400, -3600),
+            (1_794_722_400 - 1, -3600),
+            (1_794_722_400, 0),
+            (1_774_746_000, 3600),
+        ] {
+            assert_eq!(
+                Timestamp::from_seconds(seconds).clocks_moved(fortnight),
+                moved,
+                "{seconds}"
+            );
+        }
     }
 
     #[test]

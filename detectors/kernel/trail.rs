@@ -12,6 +12,8 @@ use super::time::{Span, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trail {
     open: ArrayVec<Session, 4>,
+    /// Keys of the sessions that were last ended to make room: what continues one is not its start.
+    cut: ArrayVec<u64, 8>,
 }
 
 /// One session, or a stretch of one that is too long to keep whole.
@@ -21,6 +23,8 @@ pub struct Session {
     last: Timestamp,
     /// How many of the first steps only give context: they were learned with the stretch before.
     context: u8,
+    /// Whether its first step is the first of all: it neither continues a stretch nor was cut off.
+    whole: bool,
     /// Whether something in it was anomalous: what is new in it becomes known only after days.
     pub suspect: bool,
     steps: ArrayVec<Symbol, { Session::STEPS_MAX }>,
@@ -42,6 +46,12 @@ impl Session {
         self.steps.len().checked_sub(1).map(|at| self.chain(at))
     }
 
+    /// Whether its first step is the first of the session.
+    #[must_use]
+    pub const fn has_start(&self) -> bool {
+        self.whole
+    }
+
     /// The steps, in order.
     #[must_use]
     pub fn steps(&self) -> &[Symbol] {
@@ -57,7 +67,7 @@ impl Session {
     fn chain(&self, at: usize) -> Chain {
         let before = |n: usize| match at.checked_sub(n) {
             Some(index) => Some(self.steps[index]),
-            None if at + 1 == n && self.context == 0 => Some(Symbol::START),
+            None if at + 1 == n && self.whole => Some(Symbol::START),
             None => None,
         };
         Chain {
@@ -140,12 +150,22 @@ impl Trail {
                         .enumerate()
                         .min_by_key(|(at, s)| (s.last, *at));
                     let oldest = oldest.map_or(0, |(at, _)| at);
-                    ended(self.open.remove(oldest));
+                    let oldest = self.open.remove(oldest);
+                    if self.cut.is_full() {
+                        self.cut.remove(0);
+                    }
+                    self.cut.push(oldest.key);
+                    ended(oldest);
+                }
+                let cut = self.cut.iter().position(|cut| *cut == key);
+                if let Some(at) = cut {
+                    self.cut.remove(at);
                 }
                 self.open.push(Session {
                     key,
                     last: event.ts,
                     context: 0,
+                    whole: cut.is_none(),
                     suspect: false,
                     steps: ArrayVec::new(),
                 });
@@ -169,6 +189,7 @@ impl Trail {
                 .collect();
             session.steps = kept;
             session.context = 2;
+            session.whole = false;
             stretch.suspect |= session.suspect;
             ended(stretch);
         }
@@ -261,6 +282,16 @@ mod tests {
                 .and_then(|chain| chain.fingerprint(3))
                 .is_some()
         );
+    }
+
+    #[test]
+    fn what_continues_a_session_that_made_room_does_not_start_one() {
+        let crowd = ["a", "b", "c", "d", "e", "a", "f"];
+        let steps: Vec<_> = (0..).zip(crowd).map(|(n, key)| (key, "x", n)).collect();
+        let (trail, ended) = walk(&steps);
+        assert_eq!(ended.len(), 3);
+        let starts: Vec<bool> = trail.open.iter().map(Session::has_start).collect();
+        assert_eq!(starts, [true, true, false, true]);
     }
 
     #[test]

@@ -80,6 +80,13 @@ impl Detector for OffHours {
         if usual.p > self.config.p_max.get() || self.closed_venue(event).is_some() {
             return Verdict::Normal;
         }
+        // A habit that overruns the hour, or has moved along with a clock, is the same habit.
+        if profile
+            .hours_near(event.ts)
+            .any(|near| table.usual(near).p >= HABIT)
+        {
+            return Verdict::Normal;
+        }
         let what = if event.class == Class::Order {
             "places orders"
         } else {
@@ -107,6 +114,10 @@ impl Detector for OffHours {
         })
     }
 }
+
+/// How often an hour must be active to lend its neighbour an excuse: more often than not, so that a
+/// stranger's own first hours excuse nothing.
+const HABIT: f64 = 0.5;
 
 impl OffHours {
     fn closed_venue(&self, event: &Event<'_>) -> Option<Finding> {

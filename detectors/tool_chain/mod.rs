@@ -7,6 +7,7 @@ use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
 use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
+use crate::kernel::names::Symbol;
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::trail::{Chain, Session};
 
@@ -19,8 +20,8 @@ pub struct ToolChain {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How improbable a novelty must be for this identity. A rigid identity reaches 0.001 after a
-    /// thousand steps; one that explores never does, and stays quiet.
+    /// How improbable a novelty must be for this identity. A rigid identity reaches 0.01 after some
+    /// six hundred steps; one that explores never does, and stays quiet.
     pub p_max: Probability,
     /// How long an identity is watched before it is judged.
     pub learning: Days,
@@ -29,7 +30,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            p_max: Probability::new(0.001),
+            p_max: Probability::new(0.01),
             learning: Days::new(14.0),
         }
     }
@@ -39,6 +40,8 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     orders: [Familiar; Chain::ORDERS],
+    /// Sessions that were seen to start.
+    starts: u32,
 }
 
 impl Detector for ToolChain {
@@ -53,6 +56,7 @@ impl Detector for ToolChain {
     };
     type Config = Config;
     type State = State;
+    const STATE_VERSION: u8 = 2;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
@@ -62,56 +66,124 @@ impl Detector for ToolChain {
         let Some(session) = profile.session() else {
             return Verdict::Normal;
         };
-        if profile.age(event) < self.config.learning.span() {
+        if profile.age(event) < self.config.learning.span() || state.floor() > self.p_max() {
             return Verdict::Learning;
         }
-        let Some(chain) = session.last_chain() else {
-            return Verdict::Normal;
-        };
-        if state.novelty(&chain).is_none() {
+        let novel = |chain: &Chain| state.novelty(chain).filter(|new| new.p <= self.p_max());
+        if session.last_chain().and_then(|last| novel(&last)).is_none() {
             return Verdict::Normal;
         }
         // What is new later in the session belongs to what was new first: one finding per chain.
-        let Some((first, order)) = session
+        let first = session
             .chains()
-            .find_map(|chain| Some((chain, state.novelty(&chain)?)))
-        else {
-            return Verdict::Normal;
-        };
-        let known = &state.orders[order - 1];
-        if known.p_new() > self.config.p_max.get() {
-            return Verdict::Normal;
-        }
-        Verdict::Anomalous(finding(profile, session, &first, order, known))
+            .find_map(|chain| Some((chain, novel(&chain)?)));
+        first.map_or(Verdict::Normal, |(chain, new)| {
+            Verdict::Anomalous(finding(profile, session, &chain, &new, state))
+        })
     }
 
     fn learn(&self, closed: &Closed, state: &mut State) {
         let Closed::Session(session) = closed;
         let day = session.last().day().clamp(0, i64::from(u16::MAX)) as u16;
+        state.starts = state.starts.saturating_add(u32::from(session.has_start()));
         for order in 1..=Chain::ORDERS {
             let mut grams: Vec<u32> = session
                 .chains()
                 .filter_map(|chain| chain.fingerprint(order))
                 .collect();
             grams.sort_unstable();
-            grams.dedup();
             let known = &mut state.orders[order - 1];
-            for gram in grams {
-                known.note(gram, day, session.suspect);
+            for same in grams.chunk_by(|a, b| a == b) {
+                known.note(same[0], same.len() as u32, day, session.suspect);
             }
         }
     }
 }
 
+impl ToolChain {
+    fn p_max(&self) -> f64 {
+        self.config.p_max.get()
+    }
+}
+
+/// What is new about a step, and how improbable that was.
+struct Novelty {
+    /// The smallest number of last steps that is new while all that is shorter is known.
+    order: usize,
+    /// The larger of the two p-values, corrected for the orders that are tested.
+    p: f64,
+    /// How often steps put together freely would have made this chain by now.
+    overdue: Option<f64>,
+}
+
 impl State {
-    /// The smallest number of last steps of `chain` that is new while all that is shorter is known.
-    fn novelty(&self, chain: &Chain) -> Option<usize> {
+    /// What is new about the last steps of `chain`, if anything.
+    ///
+    /// The null hypothesis has two halves, and the p-value is the larger of theirs: the identity
+    /// does new things at the rate at which it has lately done them (Good and Turing, see
+    /// [`Familiar::p_new`]), or it puts known steps together freely. The orders share the error by
+    /// weighted Bonferroni: see [`WEIGHTS`].
+    fn novelty(&self, chain: &Chain) -> Option<Novelty> {
+        let order = self.first_unknown(chain)?;
+        let overdue = self.overdue(chain, order);
+        let explores = self.orders[order - 1].p_new();
+        let composes = overdue.map_or(0.0, |times| self.p_composed(order, times));
+        let p = (explores.max(composes) / WEIGHTS[order - 1]).min(1.0);
+        Some(Novelty { order, p, overdue })
+    }
+
+    /// The smallest p-value that a step never taken can have after so few steps.
+    fn floor(&self) -> f64 {
+        self.orders[0].p_new_least() / WEIGHTS[0]
+    }
+
+    /// How often the last `order` steps of `chain` would have followed each other by now if each step
+    /// depended on nothing but, for three steps, the one before it: `n(x) n(y) / n` for two steps,
+    /// `n(xy) n(yz) / n(y)` for three. A single step is not composed of anything.
+    fn overdue(&self, chain: &Chain, order: usize) -> Option<f64> {
+        let [single, pair, _] = &self.orders;
+        let times = |known: &Familiar, gram: Option<u32>| gram.map_or(0, |gram| known.times(gram));
+        let (before, after, middle) = match order {
+            2 => (
+                match chain.gram(2)?[0] {
+                    Some(Symbol::START) => self.starts,
+                    _ => times(single, chain.fingerprint_before(1)),
+                },
+                times(single, chain.fingerprint(1)),
+                single.times_in_all(),
+            ),
+            3 => (
+                times(pair, chain.fingerprint_before(2)),
+                times(pair, chain.fingerprint(2)),
+                times(single, chain.fingerprint_before(1)),
+            ),
+            _ => return None,
+        };
+        Some(f64::from(before) * f64::from(after) / f64::from(middle.max(1)))
+    }
+
+    /// The chance that free composition leaves any chain of `order` steps so `overdue` before it
+    /// comes for the first time.
+    ///
+    /// Where a chain comes by chance, its expected count at its first coming is exponential with
+    /// mean 1; where its rate is itself uncertain, as of a gamma law of shape [`SHAPE`], the tail is
+    /// `(1 + overdue/SHAPE)^-SHAPE` (Lomax). Every chain that the known steps can make has one such
+    /// first coming, so there are `symbols^order` chances.
+    fn p_composed(&self, order: usize, overdue: f64) -> f64 {
+        let chains = libm::pow(self.orders[0].kinds() as f64 + 1.0, order as f64);
+        (chains * libm::pow(1.0 + overdue / SHAPE, -SHAPE)).min(1.0)
+    }
+
+    fn first_unknown(&self, chain: &Chain) -> Option<usize> {
         for order in 1..=Chain::ORDERS {
             let gram = chain.fingerprint(order)?;
             if !self.orders[order - 1].knows(gram) {
                 let before = order.checked_sub(2);
                 let known_before = before.is_none_or(|at| {
-                    chain.gram(order).is_some_and(|gram| gram[0] == Some(START)) && at == 0
+                    chain
+                        .gram(order)
+                        .is_some_and(|gram| gram[0] == Some(Symbol::START))
+                        && at == 0
                         || chain
                             .fingerprint_before(order - 1)
                             .is_some_and(|gram| self.orders[at].knows(gram))
@@ -127,9 +199,11 @@ fn finding(
     profile: &Profile<'_>,
     session: &Session,
     first: &Chain,
-    order: usize,
-    known: &Familiar,
+    novelty: &Novelty,
+    state: &State,
 ) -> Finding {
+    let order = novelty.order;
+    let known = &state.orders[order - 1];
     let spell = |symbol| profile.names.spell(symbol);
     let new: Vec<String> = first
         .gram(order)
@@ -151,6 +225,15 @@ fn finding(
             }
         })
         .collect();
+    let mut evidence = vec![
+        ("new", new.clone()),
+        ("steps", order.to_string()),
+        ("trials", known.trials().to_string()),
+        ("singletons", known.singletons().to_string()),
+    ];
+    if let Some(overdue) = novelty.overdue {
+        evidence.push(("expected_if_composed_freely", format!("{overdue:.1}")));
+    }
     let what = match order {
         1 => "an action it has never used",
         2 => "two actions it has never used after each other",
@@ -158,7 +241,7 @@ fn finding(
     };
     Finding {
         subject: format!("chain {new}"),
-        p_value: Some(PValue::new(known.p_new())),
+        p_value: Some(PValue::new(novelty.p)),
         summary: format!("{what}: {new}"),
         expected: format!(
             "one of the chains it is known for: {} of {} steps of this kind were ever unique",
@@ -166,15 +249,14 @@ fn finding(
             known.trials()
         ),
         observed: steps.join(" > "),
-        evidence: vec![
-            ("new", new),
-            ("steps", order.to_string()),
-            ("trials", known.trials().to_string()),
-            ("singletons", known.singletons().to_string()),
-        ],
+        evidence,
         clears: "the chain returns in three sessions on two days".to_owned(),
         severity: None,
     }
 }
 
-const START: crate::kernel::names::Symbol = crate::kernel::names::Symbol::START;
+/// The share of the error that each order gets: a step never taken tells more than known steps in a
+/// new order, of which there are many.
+const WEIGHTS: [f64; Chain::ORDERS] = [0.5, 0.25, 0.25];
+/// Shape of the gamma law of how often a chain comes, relative to what free composition says.
+const SHAPE: f64 = 4.0;

@@ -1,0 +1,101 @@
+//! An identity that makes a few calls in any order is quiet until it makes another call.
+
+use std::sync::Arc;
+
+use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::event::Event;
+use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use proptest::prelude::*;
+
+const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
+const CALLS: [&str; 6] = ["read", "list", "write", "check", "renew", "purge"];
+
+/// Six weeks of single calls round the clock, each drawn by `weights` whatever came before, in
+/// sessions of `length` calls on average.
+struct Composer {
+    engine: Engine,
+    dice: u64,
+    at: Timestamp,
+    session: u32,
+    alerts: Vec<Alert>,
+}
+
+impl Composer {
+    fn new(seed: u64, weights: &[u32], length: u32) -> Self {
+        let (configs, limits) = (Configs::default(), Limits::default());
+        let decision = Decision::new(&configs, &limits, &Calendars::default(), "");
+        let mut composer = Self {
+            engine: Engine::new(0, Arc::new(decision)),
+            dice: seed,
+            at: START,
+            session: 0,
+            alerts: Vec::new(),
+        };
+        let sum = weights.iter().sum();
+        while composer.at < START.plus(Span::WEEK.times(6)) {
+            if composer.roll(length) == 0 {
+                composer.session += 1;
+            }
+            let mut left = composer.roll(sum);
+            let drawn = weights.iter().position(|weight| {
+                let here = left < *weight;
+                left = left.saturating_sub(*weight);
+                here
+            });
+            composer.call(CALLS[drawn.unwrap_or_default()]);
+        }
+        composer
+    }
+
+    fn call(&mut self, action: &str) {
+        let gap = 120 + i64::from(self.roll(240));
+        self.at = self.at.plus(Span::from_seconds(gap));
+        let session = self.session.to_string();
+        let event = Event {
+            ts: self.at,
+            identity: "svc",
+            action,
+            session: Some(&session),
+            ..Event::default()
+        };
+        self.engine.handle(&Input::Event(event), &mut self.alerts);
+    }
+
+    fn roll(&mut self, sides: u32) -> u32 {
+        self.dice = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.dice >> 33) % u64::from(sides)) as u32
+    }
+
+    fn chains(&self) -> Vec<&str> {
+        let chains = self.alerts.iter().filter(|a| a.detector == "tool-chain");
+        chains.map(|alert| alert.finding.subject.as_str()).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn free_composition_is_quiet_and_a_call_never_made_is_not(
+        seed in any::<u64>(),
+        weights in prop::collection::vec(20_u32..1000, 2..=CALLS.len()),
+        length in 2_u32..60,
+    ) {
+        let mut composer = Composer::new(seed, &weights, length);
+        prop_assert_eq!(composer.chains(), Vec::<&str>::new());
+        // Whatever unusual but unremarkable order stands before it in the session.
+        composer.session += 1;
+        let rarest = (0..weights.len()).min_by_key(|at| weights[*at]).unwrap_or_default();
+        for call in [CALLS[rarest], CALLS[rarest], CALLS[0], CALLS[rarest], "exfiltrate"] {
+            composer.call(call);
+        }
+        prop_assert_eq!(composer.chains(), ["chain exfiltrate"]);
+    }
+}
