@@ -311,9 +311,10 @@ mod tests {
     }
 
     fn values(taken: &Taken) -> Vec<&str> {
-        let value = |record: &'_ Passed| record.value.as_deref().map(str::from_utf8);
-        let values = taken.records.iter().map(|record| value(record).unwrap());
-        values.map(Result::unwrap).collect()
+        let values = taken.records.iter().map(|record| record.value.as_deref());
+        values
+            .map(|value| str::from_utf8(value.unwrap()).unwrap())
+            .collect()
     }
 
     #[test]

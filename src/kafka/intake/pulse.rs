@@ -63,9 +63,9 @@ mod tests {
         let at = Timestamp::from_seconds;
         let mut pulse = Pulse::new(2, start);
         pulse.wrote(0, at(100), after(9));
-        assert_eq!(pulse.due(at(100), after(9)), []);
+        assert!(pulse.due(at(100), after(9)).is_empty());
         assert_eq!(pulse.due(at(100), after(12)), [1]);
-        assert_eq!(pulse.due(at(100), after(40)), []);
+        assert!(pulse.due(at(100), after(40)).is_empty());
         assert_eq!(pulse.due(at(101), after(41)), [0, 1]);
     }
 }
