@@ -1,0 +1,70 @@
+//! What an engine counts.
+
+use crate::CARDS;
+use crate::kernel::detector::{Finding, Mode, Verdict};
+use crate::kernel::input::Fate;
+use crate::kernel::registry::Said;
+
+/// Plain counters, read by whoever drives the engine; they start at zero with every engine.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// Records by fate, indexed as [`Fate::ALL`].
+    pub fates: [u64; Fate::ALL.len()],
+    /// Per detector, indexed as [`CARDS`].
+    pub detectors: Vec<DetectorStats>,
+    /// Identities with state.
+    pub identities: u64,
+    /// Identities evicted to stay within the limit.
+    pub evicted: u64,
+}
+
+/// What one detector did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DetectorStats {
+    /// How often it judged.
+    pub evaluations: u64,
+    /// How often it knew too little to say anything.
+    pub learning: u64,
+    /// How often it found something.
+    pub findings: u64,
+    /// How often it failed.
+    pub panics: u64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            fates: [0; Fate::ALL.len()],
+            detectors: vec![DetectorStats::default(); CARDS.len()],
+            identities: 0,
+            evicted: 0,
+        }
+    }
+}
+
+/// Notes what a detector said; tells whether it could say something.
+pub(super) fn heed(
+    stats: &mut DetectorStats,
+    findings: &mut Vec<(usize, Mode, Finding)>,
+    index: usize,
+    mode: Mode,
+    said: Said,
+) -> bool {
+    stats.evaluations += 1;
+    match said {
+        Said::Verdict(Verdict::Anomalous(finding)) => {
+            stats.findings += 1;
+            findings.push((index, mode, finding));
+            true
+        }
+        Said::Verdict(Verdict::Learning) => {
+            stats.learning += 1;
+            true
+        }
+        Said::Verdict(Verdict::Normal) => true,
+        Said::Failed => {
+            stats.panics += 1;
+            false
+        }
+    }
+}
