@@ -140,10 +140,14 @@ impl Engine {
             ..
         } = memory;
         let detectors = &self.decision.detectors;
+        let stats = &mut self.stats.detectors;
         let (mut learned, mut fine) = (false, true);
         let mut learn = |session| {
             learned = true;
-            fine &= detectors.learn(&Closed::Session(session), states);
+            detectors.learn(&Closed::Session(session), states, |index| {
+                stats[index].panics += 1;
+                fine = false;
+            });
         };
         let mut rest = self
             .clock
@@ -157,7 +161,6 @@ impl Engine {
         }
 
         // Judge.
-        let stats = &mut self.stats.detectors;
         let findings = &mut self.findings;
         let mut note = |index: usize, mode, said| {
             fine &= heed(&mut stats[index], findings, index, mode, said);
@@ -183,9 +186,7 @@ impl Engine {
         if suspect {
             hot.suspect(&now);
         }
-        if !fine {
-            *failed = true;
-        }
+        *failed |= !fine;
         self.identities.touch(slot, true, rest || suspect || !fine);
         Fate::Judged
     }
@@ -198,6 +199,9 @@ impl Engine {
         let Some(memory) = self.identities.memory(slot) else {
             return fate;
         };
+        if memory.failed {
+            return Fate::Quarantined;
+        }
         let stats = &mut self.stats.detectors;
         let findings = &mut self.findings;
         let mut fine = true;

@@ -27,7 +27,7 @@ pub struct DetectorStats {
     pub learning: u64,
     /// How often it found something.
     pub findings: u64,
-    /// How often it failed.
+    /// How often it failed: at judging, at a rule or at learning.
     pub panics: u64,
 }
 
