@@ -108,12 +108,12 @@ impl Metrics {
             )?,
             evaluations: list.counters(
                 "nhiwatch_detector_evaluations_total",
-                "Events a detector judged.",
+                "Events a detector evaluated; one that does not count by its rules only.",
                 &["detector"],
             )?,
             findings: list.counters(
                 "nhiwatch_detector_findings_total",
-                "Events a detector found unusual.",
+                "Findings of a detector; an event may break a rule and be unusual besides.",
                 &["detector"],
             )?,
             panics: list.counters(

@@ -162,17 +162,20 @@ impl Engine {
 
         // Judge.
         let findings = &mut self.findings;
-        let mut note = |index: usize, mode, said| {
+        let declared = baseline.declared.as_ref();
+        detectors.rule(event, declared, |index, mode, said| {
             fine &= heed(&mut stats[index], findings, index, mode, said);
-        };
-        detectors.rule(event, baseline.declared.as_ref(), &mut note);
+        });
         let profile = Profile {
             hot,
             closed: baseline,
             now: &now,
             names: &self.names,
         };
-        detectors.judge(event, &profile, states, &mut note);
+        detectors.judge(event, &profile, states, |index, mode, said| {
+            stats[index].evaluations += 1;
+            fine &= heed(&mut stats[index], findings, index, mode, said);
+        });
 
         // Triage.
         let suspect = findings.iter().any(|(_, mode, _)| *mode == Mode::Alert);
@@ -205,11 +208,11 @@ impl Engine {
         let stats = &mut self.stats.detectors;
         let findings = &mut self.findings;
         let mut fine = true;
-        self.decision.detectors.rule(
-            event,
-            memory.baseline.declared.as_ref(),
-            |index, mode, said| fine &= heed(&mut stats[index], findings, index, mode, said),
-        );
+        let (detectors, declared) = (&self.decision.detectors, memory.baseline.declared.as_ref());
+        detectors.rule(event, declared, |index, mode, said| {
+            stats[index].evaluations += 1;
+            fine &= heed(&mut stats[index], findings, index, mode, said);
+        });
         let found = !findings.is_empty();
         for (index, mode, finding) in findings.drain(..) {
             if mode == Mode::Alert {

@@ -236,6 +236,21 @@ fn every_record_has_exactly_one_fate_and_all_fates_occur_that_can() {
 }
 
 #[test]
+fn every_detector_evaluates_an_event_once_by_its_rules_and_baseline_together() {
+    let records = log(1);
+    let (_, engine, fates) = run(&records, &Limits::default(), &[]);
+    // All but the control records, for here every identity is known and none over a limit.
+    let events = fates.iter().filter(|fate| **fate != Fate::Control).count() as u64;
+    let stats = engine.stats().detectors;
+    assert!(stats.iter().all(|stats| stats.evaluations == events));
+    assert!(
+        stats
+            .iter()
+            .all(|stats| stats.learning > 0 && stats.learning < events)
+    );
+}
+
+#[test]
 fn alert_ids_are_unique_per_revision_and_never_depend_on_the_partition() {
     let records = log(2);
     let (alerts, _, _) = run(&records, &Limits::default(), &[]);

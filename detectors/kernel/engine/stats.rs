@@ -21,11 +21,12 @@ pub struct Stats {
 /// What one detector did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DetectorStats {
-    /// How often it judged.
+    /// Events it evaluated. An event counts once, whether it was held against the rules only (one
+    /// that is late, a duplicate or stamped in the future) or against the baseline as well.
     pub evaluations: u64,
-    /// How often it knew too little to say anything.
+    /// Events it knew too little about the identity to judge.
     pub learning: u64,
-    /// How often it found something.
+    /// How often it found something; an event may break a rule and be unusual besides.
     pub findings: u64,
     /// How often it failed: at judging, at a rule or at learning.
     pub panics: u64,
@@ -42,7 +43,7 @@ impl Default for Stats {
     }
 }
 
-/// Notes what a detector said; tells whether it could say something.
+/// Notes what a detector said of an event; tells whether it could say something.
 pub(super) fn heed(
     stats: &mut DetectorStats,
     findings: &mut Vec<(usize, Mode, Finding)>,
@@ -50,7 +51,6 @@ pub(super) fn heed(
     mode: Mode,
     said: Said,
 ) -> bool {
-    stats.evaluations += 1;
     match said {
         Said::Verdict(Verdict::Anomalous(finding)) => {
             stats.findings += 1;
