@@ -67,7 +67,7 @@ impl Engine {
             Input::Event(event) => self.event(event, alerts),
             Input::Inventory { identity, declared } => {
                 let ts = self.clock.front().unwrap_or(Timestamp::MIN);
-                if let Some(slot) = self.identities.admit(identity, ts) {
+                if let Some(slot) = self.identities.admit(identity, ts, ts) {
                     if let Some(memory) = self.identities.memory(slot) {
                         memory.baseline.declare(declared.clone());
                     }
@@ -114,7 +114,7 @@ impl Engine {
         };
         let slot = match excused {
             Some(fate) => return self.excuse(event, fate, alerts),
-            None => self.identities.admit(event.identity, event.ts),
+            None => self.identities.admit(event.identity, event.ts, front),
         };
         let Some(slot) = slot else {
             return Fate::Filtered;
@@ -126,7 +126,8 @@ impl Engine {
         if memory.failed {
             return Fate::Quarantined;
         }
-        if memory.baseline.first_seen == Timestamp::MIN {
+        let announced = memory.baseline.first_seen == Timestamp::MIN;
+        if announced {
             memory.baseline = started(&memory.baseline, event);
         }
 
@@ -190,6 +191,9 @@ impl Engine {
             hot.suspect(&now);
         }
         *failed |= !fine;
+        if announced {
+            self.identities.born(event.identity, event.ts);
+        }
         self.identities.touch(slot, true, rest || suspect || !fine);
         Fate::Judged
     }
@@ -241,9 +245,10 @@ impl Engine {
     /// What happened so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let identities = self.identities.len() as u64;
+        let front = self.clock.front();
         Stats {
-            identities,
+            identities: self.identities.len() as u64,
+            learning: front.map_or(0, |front| self.identities.young(front)),
             evicted: self.identities.evicted(),
             ..self.stats.clone()
         }

@@ -14,6 +14,8 @@ pub struct Stats {
     pub detectors: Vec<DetectorStats>,
     /// Identities with state.
     pub identities: u64,
+    /// Of these, the ones whose baseline is still learning: known for less than a week, to the hour.
+    pub learning: u64,
     /// Identities evicted to stay within the limit.
     pub evicted: u64,
 }
@@ -38,6 +40,7 @@ impl Default for Stats {
             fates: [0; Fate::ALL.len()],
             detectors: vec![DetectorStats::default(); CARDS.len()],
             identities: 0,
+            learning: 0,
             evicted: 0,
         }
     }
