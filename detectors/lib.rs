@@ -7,11 +7,15 @@ pub mod kernel;
 
 // Private, so that a detector missing from the list below is seen to be unused.
 mod api_volume;
+#[cfg(test)]
+mod fragile;
 mod off_hours;
 mod tool_chain;
 
 kernel::registry::registry! {
     api_volume: api_volume::ApiVolume,
+    #[cfg(test)]
+    fragile: fragile::Fragile,
     off_hours: off_hours::OffHours,
     tool_chain: tool_chain::ToolChain,
 }

@@ -71,3 +71,31 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_two_commands_read_means_the_same_to_both() {
+        let mut meanings: BTreeMap<String, (String, String)> = BTreeMap::new();
+        for command in Cli::command().get_subcommands() {
+            for flag in command.get_arguments() {
+                let Some(variable) = flag.get_env() else {
+                    continue;
+                };
+                let variable = variable.to_string_lossy().into_owned();
+                let name = flag.get_long().unwrap_or_default();
+                let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+                let meaning = (name.to_owned(), help);
+                let first = meanings.entry(variable.clone()).or_insert(meaning.clone());
+                assert_eq!(*first, meaning, "{variable} in `{}`", command.get_name());
+            }
+        }
+        assert!(meanings.contains_key("NHIWATCH_CONFIG"));
+    }
+}

@@ -10,6 +10,7 @@ pub mod files;
 pub mod http;
 pub mod kafka;
 pub mod metrics;
+pub mod panics;
 pub mod partition;
 pub mod replay;
 pub mod simulate;

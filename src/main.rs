@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use nhiwatch::cli::Cli;
 use nhiwatch::failure::Failure;
+use nhiwatch::panics;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    panics::withhold_messages();
     match log(cli.log_level.as_deref()).and_then(|()| cli.command.run()) {
         Ok(code) => code,
         Err(failure) => {

@@ -9,6 +9,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::wire::Reason;
+
 /// Every metric's name.
 pub const NAMES: &[&str] = &[
     "nhiwatch_build_info",
@@ -32,6 +34,9 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_partitions_assigned",
     "nhiwatch_ready",
 ];
+
+/// Why a shard gave up its client: the words of [`Teardown`](crate::kafka::Teardown).
+const TEARDOWNS: [&str; 2] = ["kafka", "refused"];
 
 /// What became of one raw record in `intake`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -140,12 +145,12 @@ impl Metrics {
             )?,
             evaluations: list.counters(
                 "nhiwatch_detector_evaluations_total",
-                "Events a detector judged.",
+                "Events a detector evaluated; one that does not count by its rules only.",
                 &["detector"],
             )?,
             findings: list.counters(
                 "nhiwatch_detector_findings_total",
-                "Events a detector found unusual.",
+                "Findings of a detector; an event may break a rule and be unusual besides.",
                 &["detector"],
             )?,
             panics: list.counters(
@@ -164,7 +169,7 @@ impl Metrics {
             )?,
             identities_learning: list.gauge(
                 "nhiwatch_identities_learning",
-                "Identities still watched without being judged.",
+                "Identities whose baseline is still learning: known for less than a week.",
             )?,
             identities_evicted: list.counter(
                 "nhiwatch_identities_evicted_total",
@@ -230,6 +235,12 @@ impl Metrics {
         }
         for role in Role::ALL {
             self.lag.with_label_values(&[role.word()]);
+        }
+        for reason in Reason::ALL {
+            self.deadletters.with_label_values(&[reason.word()]);
+        }
+        for reason in TEARDOWNS {
+            self.teardowns.with_label_values(&[reason]);
         }
         for card in CARDS {
             for family in [&self.evaluations, &self.findings, &self.panics] {
@@ -396,13 +407,11 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::Teardown;
 
     #[test]
     fn the_registry_holds_exactly_the_names_listed() {
         let metrics = Metrics::new().unwrap();
-        // These two have no labels known beforehand.
-        metrics.deadletter("not-json");
-        metrics.teardown("fenced");
         let mut held: Vec<String> = metrics
             .registry
             .gather()
@@ -420,6 +429,19 @@ mod tests {
         let text = Metrics::new().unwrap().render().unwrap();
         for fate in Fate::ALL {
             let line = format!("nhiwatch_records_total{{fate=\"{}\"}} 0\n", fate.word());
+            assert!(text.contains(&line), "{line}");
+        }
+        for reason in Reason::ALL {
+            let word = reason.word();
+            let line = format!("nhiwatch_deadletters_total{{reason=\"{word}\"}} 0\n");
+            assert!(text.contains(&line), "{line}");
+        }
+        let refused = Teardown::Refused(String::new());
+        let source = rdkafka::error::KafkaError::Canceled;
+        let kafka = Teardown::Kafka { what: "", source };
+        assert_eq!(TEARDOWNS, [kafka.word(), refused.word()]);
+        for word in TEARDOWNS {
+            let line = format!("nhiwatch_teardowns_total{{reason=\"{word}\"}} 0\n");
             assert!(text.contains(&line), "{line}");
         }
         for card in CARDS {

@@ -130,6 +130,17 @@ pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
     }
 }
 
+/// `bytes` in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
 use super::baseline::{Baseline, Hot};
+use super::births::Births;
 use super::time::{Span, Timestamp};
 use super::triage::Incidents;
 use crate::States;
@@ -44,6 +45,7 @@ pub(crate) struct Identities {
     slab: Vec<Option<Memory>>,
     free: Vec<u32>,
     newborn: BTreeSet<(Timestamp, Box<str>)>,
+    births: Births,
     dirty: Vec<u32>,
     deleted: BTreeSet<Box<str>>,
     max: usize,
@@ -57,6 +59,7 @@ impl Identities {
             slab: Vec::new(),
             free: Vec::new(),
             newborn: BTreeSet::new(),
+            births: Births::default(),
             dirty: Vec::new(),
             deleted: BTreeSet::new(),
             max: max.max(1),
@@ -64,14 +67,14 @@ impl Identities {
         }
     }
 
-    /// The slot of `identity`, made at `ts` if it is new; nothing where there is no room: only an
-    /// identity less than a day old makes room for another.
-    pub(crate) fn admit(&mut self, identity: &str, ts: Timestamp) -> Option<u32> {
+    /// The slot of `identity`, first seen at `ts` if it is new; nothing where there is no room: only
+    /// an identity less than a day old at `front`, the partition's time, makes room for another.
+    pub(crate) fn admit(&mut self, identity: &str, ts: Timestamp, front: Timestamp) -> Option<u32> {
         if let Some(slot) = self.find(identity) {
             return Some(slot);
         }
         while let Some((born, _)) = self.newborn.first()
-            && born.plus(Span::DAY) < ts
+            && born.plus(Span::DAY) < front
         {
             self.newborn.pop_first();
         }
@@ -79,10 +82,22 @@ impl Identities {
             let (_, oldest) = self.newborn.pop_first()?;
             self.evict(&oldest);
         }
-        self.newborn.insert((ts, identity.into()));
+        self.births.expire(YOUNG, front);
+        self.born(identity, ts);
         let slot = self.insert(Memory::new(identity, ts));
         self.touch(slot, true, true);
         Some(slot)
+    }
+
+    /// Notes that `identity` was first seen at `ts`.
+    pub(crate) fn born(&mut self, identity: &str, ts: Timestamp) {
+        self.newborn.insert((ts, identity.into()));
+        self.births.note(ts);
+    }
+
+    /// Identities whose baseline is at most [`YOUNG`] old at `front`, to the hour.
+    pub(crate) fn young(&self, front: Timestamp) -> u64 {
+        self.births.younger(YOUNG, front)
     }
 
     pub(crate) fn find(&self, identity: &str) -> Option<u32> {
@@ -146,13 +161,16 @@ impl Identities {
 
     /// After the last [`Identities::restore`]: finds out again which are newborn at `now`.
     pub(crate) fn restored(&mut self, now: Timestamp) {
-        self.newborn = self
-            .slab
-            .iter()
-            .flatten()
-            .filter(|memory| memory.baseline.first_seen.plus(Span::DAY) >= now)
-            .map(|memory| (memory.baseline.first_seen, memory.identity.clone()))
-            .collect();
+        let mut born = Vec::new();
+        for memory in self.slab.iter().flatten() {
+            born.push((memory.baseline.first_seen, memory.identity.clone()));
+        }
+        self.births = Births::default();
+        for (ts, _) in &born {
+            self.births.note(*ts);
+        }
+        born.retain(|(ts, _)| ts.plus(Span::DAY) >= now);
+        self.newborn = born.into_iter().collect();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -196,13 +214,18 @@ impl Identities {
         {
             entry.remove();
         }
-        self.slab[slot as usize] = None;
+        if let Some(memory) = self.slab[slot as usize].take() {
+            self.births.forget(memory.baseline.first_seen);
+        }
         self.dirty.retain(|dirty| *dirty != slot);
         self.free.push(slot);
         self.deleted.insert(identity.into());
         self.evicted += 1;
     }
 }
+
+/// Younger than this, a baseline is [`BaselineState::Learning`](super::detector::BaselineState).
+const YOUNG: Span = Span::WEEK;
 
 fn hash(identity: &str) -> u64 {
     FixedState::default().hash_one(identity)
@@ -217,11 +240,11 @@ mod tests {
         let mut identities = Identities::new(10);
         let old = Timestamp::from_hour(500_000);
         for n in 0..5 {
-            identities.admit(&format!("old-{n}"), old);
+            identities.admit(&format!("old-{n}"), old, old);
         }
         let now = old.plus(Span::WEEK);
         for n in 0..1000 {
-            assert!(identities.admit(&format!("new-{n}"), now).is_some());
+            assert!(identities.admit(&format!("new-{n}"), now, now).is_some());
         }
         assert_eq!(identities.len(), 10);
         assert!((0..5).all(|n| identities.find(&format!("old-{n}")).is_some()));
@@ -231,8 +254,18 @@ mod tests {
     fn where_everybody_is_established_a_newcomer_finds_no_room() {
         let mut identities = Identities::new(2);
         let old = Timestamp::from_hour(500_000);
-        identities.admit("a", old);
-        identities.admit("b", old);
-        assert!(identities.admit("c", old.plus(Span::WEEK)).is_none());
+        identities.admit("a", old, old);
+        identities.admit("b", old, old);
+        let now = old.plus(Span::WEEK);
+        assert!(identities.admit("c", now, now).is_none());
+    }
+
+    #[test]
+    fn a_newcomer_stamped_in_the_future_does_not_make_the_others_established() {
+        let mut identities = Identities::new(2);
+        let now = Timestamp::from_hour(500_000);
+        identities.admit("a", now, now);
+        identities.admit("b", now.plus(Span::WEEK), now);
+        assert!(identities.admit("c", now, now).is_some());
     }
 }

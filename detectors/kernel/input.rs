@@ -56,7 +56,8 @@ words! {
         Late = "late",
         /// Seen before; held against the rules only.
         Duplicate = "duplicate",
-        /// Left out because a limit was reached.
+        /// Left out because a limit was reached, or stamped in the future and held against the rules
+        /// only.
         Filtered = "filtered",
         /// Left out because a detector failed on this identity before.
         Quarantined = "quarantined",

@@ -24,6 +24,7 @@ pub mod detector;
 pub mod options;
 pub mod registry;
 
+mod births;
 pub mod clock;
 pub mod identities;
 pub mod seen;

@@ -13,9 +13,10 @@ pub(crate) enum Said {
 ///
 /// For `off_hours: off_hours::OffHours,` it makes a section `off-hours` in [`Configs`], a field in
 /// `States`, an entry in [`CARDS`], and a call in each function of `Detectors`. A module that stands
-/// in `lib.rs` but not in this list is an unused type, which the compiler warns of.
+/// in `lib.rs` but not in this list is an unused type, which the compiler warns of. An attribute
+/// before a name, such as `#[cfg(test)]`, holds for all of these.
 macro_rules! registry {
-    ($($name:ident: $detector:ty,)+) => {
+    ($($(#[$when:meta])* $name:ident: $detector:ty,)+) => {
         use $crate::kernel::baseline::{Closed, Profile};
         use $crate::kernel::calendar::Calendars;
         use $crate::kernel::codec;
@@ -29,27 +30,27 @@ macro_rules! registry {
         #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
         #[expect(missing_docs, reason = "each field is the section of the detector of that name")]
         pub struct Configs {
-            $(pub $name: Slot<<$detector as Detector>::Config>,)+
+            $($(#[$when])* pub $name: Slot<<$detector as Detector>::Config>,)+
         }
 
         /// Every detector's card, in order.
-        pub const CARDS: &[Card] = &[$(<$detector as Detector>::CARD,)+];
+        pub const CARDS: &[Card] = &[$($(#[$when])* <$detector as Detector>::CARD,)+];
 
         /// The detectors that are on.
         pub(crate) struct Detectors {
-            $($name: Option<(Mode, $detector)>,)+
+            $($(#[$when])* $name: Option<(Mode, $detector)>,)+
         }
 
         /// What the detectors remember about one identity.
         #[derive(Clone, Default)]
         pub(crate) struct States {
-            $($name: <$detector as Detector>::State,)+
+            $($(#[$when])* $name: <$detector as Detector>::State,)+
         }
 
         impl Detectors {
             pub(crate) fn new(configs: &Configs, calendars: &Calendars) -> Self {
                 Self {
-                    $($name: (configs.$name.mode != Mode::Off).then(|| {
+                    $($(#[$when])* $name: (configs.$name.mode != Mode::Off).then(|| {
                         let config = configs.$name.config.clone();
                         (configs.$name.mode, <$detector as Detector>::new(config, calendars))
                     }),)+
@@ -65,10 +66,12 @@ macro_rules! registry {
                 mut each: impl FnMut(usize, Mode, Said),
             ) {
                 let mut index = 0;
-                $(if let Some((mode, detector)) = &self.$name {
-                    each(index, *mode, said(|| detector.judge(event, profile, &states.$name)));
-                }
-                index += 1;)+
+                $($(#[$when])* {
+                    if let Some((mode, detector)) = &self.$name {
+                        each(index, *mode, said(|| detector.judge(event, profile, &states.$name)));
+                    }
+                    index += 1;
+                })+
                 let _ = index;
             }
 
@@ -80,32 +83,44 @@ macro_rules! registry {
                 mut each: impl FnMut(usize, Mode, Said),
             ) {
                 let mut index = 0;
-                $(if let Some((mode, detector)) = &self.$name {
-                    each(index, *mode, said(|| detector.rule(event, declared)));
-                }
-                index += 1;)+
+                $($(#[$when])* {
+                    if let Some((mode, detector)) = &self.$name {
+                        each(index, *mode, said(|| detector.rule(event, declared)));
+                    }
+                    index += 1;
+                })+
                 let _ = index;
             }
 
-            /// Lets every detector learn; tells whether all of them could.
-            pub(crate) fn learn(&self, closed: &Closed, states: &mut States) -> bool {
-                let mut fine = true;
-                $(if let Some((_, detector)) = &self.$name {
-                    let state = &mut states.$name;
-                    fine &= survives(|| detector.learn(closed, state)).is_some();
+            /// Lets every detector learn; `failed` gets the index in [`CARDS`] of each that could not.
+            pub(crate) fn learn(
+                &self,
+                closed: &Closed,
+                states: &mut States,
+                mut failed: impl FnMut(usize),
+            ) {
+                let mut index = 0;
+                $($(#[$when])* {
+                    if let Some((_, detector)) = &self.$name {
+                        let state = &mut states.$name;
+                        if survives(|| detector.learn(closed, state)).is_none() {
+                            failed(index);
+                        }
+                    }
+                    index += 1;
                 })+
-                fine
+                let _ = index;
             }
         }
 
         impl States {
             pub(crate) fn encode(&self) -> Vec<codec::DetectorState> {
-                vec![$(codec::DetectorState::of::<$detector>(&self.$name),)+]
+                Vec::from([$($(#[$when])* codec::DetectorState::of::<$detector>(&self.$name),)+])
             }
 
             /// The states among `stored`; what is missing or of another layout starts anew.
             pub(crate) fn decode(stored: &[codec::DetectorState]) -> Self {
-                Self { $($name: codec::DetectorState::find::<$detector>(stored),)+ }
+                Self { $($(#[$when])* $name: codec::DetectorState::find::<$detector>(stored),)+ }
             }
         }
 

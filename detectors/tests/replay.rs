@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::{Alert, IncidentId};
+use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, IncidentId};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input, Ruling};
@@ -232,6 +232,48 @@ fn every_record_has_exactly_one_fate_and_all_fates_occur_that_can() {
             seen > 0 || fate == Fate::Quarantined,
             "{fate} never occurred"
         );
+    }
+}
+
+#[test]
+fn every_detector_evaluates_an_event_once_by_its_rules_and_baseline_together() {
+    let records = log(1);
+    let (_, engine, fates) = run(&records, &Limits::default(), &[]);
+    // All but the control records, for here every identity is known and none over a limit.
+    let events = fates.iter().filter(|fate| **fate != Fate::Control).count() as u64;
+    let stats = engine.stats().detectors;
+    assert!(stats.iter().all(|stats| stats.evaluations == events));
+    assert!(
+        stats
+            .iter()
+            .all(|stats| stats.learning > 0 && stats.learning < events)
+    );
+}
+
+#[test]
+fn the_identities_still_learning_are_counted_through_evictions_and_restarts() {
+    let tight = Limits {
+        identities: 4,
+        ..Limits::default()
+    };
+    let records = log(3);
+    for (limits, restarts) in [
+        (Limits::default(), vec![]),
+        (Limits::default(), vec![500]),
+        (tight.clone(), vec![]),
+        (tight, vec![500, 2000]),
+    ] {
+        for end in [1000, 2500, records.len()] {
+            let mut records = records[..end].to_vec();
+            // On the hour, so that the count, which is to the hour, is exact.
+            let (_, engine, _) = run(&records, &limits, &restarts);
+            let hour = engine.watermark().unwrap().hour() + 2;
+            records.push(Record::Heartbeat(Timestamp::from_hour(hour)));
+            let (_, engine, _) = run(&records, &limits, &restarts);
+            let young = engine.learning();
+            let young = young.iter().filter(|y| y.state == BaselineState::Learning);
+            assert_eq!(engine.stats().learning, young.count() as u64, "{end}");
+        }
     }
 }
 

@@ -31,11 +31,13 @@ const LOG: &str = "log";
 /// the exit code is 0.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BacktestArgs {
-    /// The configuration file; without one, the defaults hold
+    /// The configuration file; without one the defaults hold
     #[arg(long, short, value_name = "FILE", env = "NHIWATCH_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Format of the input: the name of a mapping, `native` for the event schema itself, `auto` to
-    /// tell each record by its keys, or `log` for the exported events topic of a service
+    /// Format of the input: the name of a mapping, `native` for the event schema itself, or `auto` to
+    /// tell each record by its keys
+    ///
+    /// Or `log` for the exported events topic of a service.
     #[arg(
         long,
         value_name = "NAME",

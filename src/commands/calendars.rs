@@ -25,7 +25,12 @@ pub struct CalendarsArgs {
     #[arg(long, value_name = "DATE", requires = "mic", env = "NHIWATCH_TO")]
     pub to: Option<NaiveDate>,
     /// Layout of the output.
-    #[arg(long, value_enum, default_value = "csv", env = "NHIWATCH_FORMAT")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "csv",
+        env = "NHIWATCH_CALENDARS_FORMAT"
+    )]
     pub format: Format,
     /// Folder of further calendars, as `calendars.directory` in the configuration.
     #[arg(long, value_name = "DIR", env = "NHIWATCH_CALENDARS")]

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 /// Reports every error at once, each with its file, line, column and cure. Contacts nothing.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// The configuration file; without one, the defaults are checked
+    /// The configuration file; without one the defaults hold
     #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use crate::wire::{Reason, Reject};
 /// Turns raw logs into events of the event schema, one per line, and says what was missing.
 #[derive(Clone, Debug, clap::Args)]
 pub struct MapArgs {
-    /// Format of the logs: the name of a mapping, `native` for the event schema itself, or `auto` to
+    /// Format of the input: the name of a mapping, `native` for the event schema itself, or `auto` to
     /// tell each record by its keys
     #[arg(
         long,

@@ -16,7 +16,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// What to simulate.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// How many identities the bank has.
+    /// Identities of the bank
     #[arg(
         long,
         default_value_t = 40,
@@ -24,10 +24,14 @@ pub struct SimulateArgs {
         env = "NHIWATCH_IDENTITIES"
     )]
     pub identities: usize,
-    /// How many days pass, at most 600; the last one is Friday 2026-11-13.
+    /// Days to simulate
+    ///
+    /// At most 600; the last one is Friday 2026-11-13.
     #[arg(long, default_value_t = 42, value_name = "D", env = "NHIWATCH_DAYS")]
     pub days: u32,
-    /// The same seed gives the same bytes.
+    /// The same seed gives the same bank
+    ///
+    /// Byte for byte.
     #[arg(long, default_value_t = 1, value_name = "S", env = "NHIWATCH_SEED")]
     pub seed: u64,
     /// Attacks among A1, A3, A5, A7, A8, such as A3,A5x2; or none, or all.
@@ -53,7 +57,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "FILE", env = "NHIWATCH_LABELS")]
     pub labels: Option<PathBuf>,
     /// How cloud roles are written: as their audit trail does, or in our event schema.
-    #[arg(long, value_enum, default_value_t = Format::Mixed, env = "NHIWATCH_FORMAT")]
+    #[arg(long, value_enum, default_value_t = Format::Mixed, env = "NHIWATCH_SIMULATE_FORMAT")]
     pub format: Format,
 }
 

@@ -106,10 +106,7 @@ impl<'s> Shard<'s> {
         };
         let outcome = shard.work();
         shard.consumer.context().close();
-        shard
-            .service
-            .metrics
-            .partitions(-(shard.owned.len() as i64));
+        shard.release();
         outcome
     }
 
@@ -207,8 +204,7 @@ impl<'s> Shard<'s> {
                     } else if self.transaction.age().is_some() {
                         return Err(Teardown::Refused("the assignment was lost".to_owned()));
                     }
-                    self.service.metrics.partitions(-(self.owned.len() as i64));
-                    self.owned.clear();
+                    self.release();
                     self.consumer
                         .unassign()
                         .map_err(Teardown::during("unassigning"))?;
@@ -225,16 +221,27 @@ impl<'s> Shard<'s> {
                         )
                         .map_err(Teardown::during("assigning"))?;
                         self.owned.insert(partition, owned);
+                        self.service.metrics.partitions(1);
                     }
                     self.consumer
                         .assign(&list)
                         .map_err(Teardown::during("assigning"))?;
-                    self.service.metrics.partitions(self.owned.len() as i64);
                     self.service.health.set_ready(self.part);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Gives up every partition, and takes it out of what the gauges show.
+    fn release(&mut self) {
+        for owned in std::mem::take(&mut self.owned).into_values() {
+            let (identities, learning) = (owned.counted.identities, owned.counted.learning);
+            self.service.metrics.partitions(-1);
+            self.service
+                .metrics
+                .identities(-identities.cast_signed(), -learning.cast_signed());
+        }
     }
 
     fn restore(&self, partition: i32) -> Result<Owned, Teardown> {
@@ -269,7 +276,7 @@ impl<'s> Shard<'s> {
         );
         let mut counted = restored.engine.stats();
         // Identities are a gauge: what was restored is new to this process.
-        counted.identities = 0;
+        (counted.identities, counted.learning) = (0, 0);
         Ok(Owned {
             engine: restored.engine,
             next: restored.next,
@@ -361,7 +368,7 @@ fn count(service: &Service, owned: &mut Owned) {
     }
     metrics.identities(
         now.identities.cast_signed() - then.identities.cast_signed(),
-        0,
+        now.learning.cast_signed() - then.learning.cast_signed(),
     );
     metrics.evicted(now.evicted - then.evicted);
     if let Some(watermark) = owned.engine.watermark() {

@@ -40,8 +40,7 @@ impl Merge {
     /// The log whose record goes next, if any may.
     pub(super) fn choose(&mut self, offers: impl Iterator<Item = Offer>) -> Option<usize> {
         let bound = self.front.map(|front| front.ts.minus(IN_ORDER));
-        let (mut due, mut late): (Option<(Timestamp, usize)>, Option<(Timestamp, usize)>) =
-            (None, None);
+        let (mut due, mut late) = (None::<(Timestamp, usize)>, None::<(Timestamp, usize)>);
         let mut at_once = None;
         for (index, offer) in offers.enumerate() {
             match offer {

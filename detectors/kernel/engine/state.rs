@@ -1,0 +1,147 @@
+//! The engine's state as records: written, taken back in, and hashed.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use super::Engine;
+use crate::States;
+use crate::kernel::codec::{self, Key, Rest};
+use crate::kernel::identities::Memory;
+
+impl Engine {
+    /// Hands every state record that changed since the last call to `write`, as key and payload
+    /// (`None` deletes the key), always in the same order; afterwards nothing is dirty.
+    pub fn flush(&mut self, mut write: impl FnMut(&[u8], Option<&[u8]>)) {
+        let (mut key, mut payload) = (Vec::new(), Vec::new());
+        for identity in self.identities.take_deleted() {
+            for part in [Key::Hot(&identity), Key::Rest(&identity)] {
+                part.write(&mut key);
+                write(&key, None);
+            }
+        }
+        self.identities.take_dirty(|memory, hot, rest| {
+            if hot {
+                Key::Hot(&memory.identity).write(&mut key);
+                codec::encode(&memory.hot, &mut payload);
+                write(&key, Some(&payload));
+            }
+            if rest {
+                Key::Rest(&memory.identity).write(&mut key);
+                codec::encode(&rest_of(memory), &mut payload);
+                write(&key, Some(&payload));
+            }
+        });
+        for (symbol, name) in self.names.take_fresh() {
+            Key::Name(symbol).write(&mut key);
+            codec::encode(&*name, &mut payload);
+            write(&key, Some(&payload));
+        }
+        for (generation, chunk, fingerprints) in self.seen.take_changes() {
+            Key::Seen(generation, chunk).write(&mut key);
+            match fingerprints {
+                Some(fingerprints) => {
+                    codec::encode(&fingerprints, &mut payload);
+                    write(&key, Some(&payload));
+                }
+                None => write(&key, None),
+            }
+        }
+        codec::encode(&self.clock, &mut payload);
+        write(codec::META, Some(&payload));
+    }
+
+    /// Takes one state record back in, as [`Engine::flush`] wrote it; order does not matter. After
+    /// the last one call [`Engine::restored`].
+    ///
+    /// # Errors
+    /// Where the record cannot be read: its layout is another version's, or it is damaged.
+    pub fn restore(&mut self, key: &[u8], payload: &[u8]) -> Result<(), RestoreError> {
+        let failed = |reason: String| RestoreError {
+            key: String::from_utf8_lossy(key).escape_debug().to_string(),
+            reason,
+        };
+        match Key::read(key) {
+            None => return Err(failed("the key is of no known kind".to_owned())),
+            Some(Key::Meta) => self.clock = codec::decode(payload).map_err(failed)?,
+            Some(Key::Name(symbol)) => {
+                let name: String = codec::decode(payload).map_err(failed)?;
+                self.names.restore(symbol, &name);
+            }
+            Some(Key::Seen(generation, chunk)) => {
+                let fingerprints: Vec<u64> = codec::decode(payload).map_err(failed)?;
+                self.seen.restore(generation, chunk, &fingerprints);
+            }
+            Some(Key::Hot(identity)) => {
+                let hot = codec::decode(payload).map_err(failed)?;
+                self.identities.restore(identity, |memory| memory.hot = hot);
+            }
+            Some(Key::Rest(identity)) => {
+                let rest: Rest<'static> = codec::decode(payload).map_err(failed)?;
+                self.identities.restore(identity, |memory| {
+                    memory.baseline = rest.baseline.into_owned();
+                    memory.incidents = rest.incidents.into_owned();
+                    memory.states = States::decode(&rest.states);
+                    memory.failed = rest.failed;
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a series of [`Engine::restore`].
+    pub fn restored(&mut self) {
+        if let Some(front) = self.clock.front() {
+            self.identities.restored(front);
+        }
+    }
+
+    /// Hash over the whole state in canonical order, in hex; equal means equal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut payload = Vec::new();
+        codec::encode(&self.clock, &mut payload);
+        hash.update(&payload);
+        for memory in self.identities.sorted() {
+            hash.update(memory.identity.as_bytes());
+            codec::encode(&memory.hot, &mut payload);
+            hash.update(&payload);
+            codec::encode(&rest_of(memory), &mut payload);
+            hash.update(&payload);
+        }
+        for (symbol, name) in self.names.iter() {
+            hash.update(symbol.0.to_le_bytes());
+            hash.update(name);
+        }
+        codec::encode(&self.seen.sorted(), &mut payload);
+        hash.update(&payload);
+        codec::hex(&hash.finalize())
+    }
+}
+
+fn rest_of(memory: &Memory) -> Rest<'_> {
+    Rest {
+        baseline: Cow::Borrowed(&memory.baseline),
+        incidents: Cow::Borrowed(&memory.incidents),
+        states: memory.states.encode(),
+        failed: memory.failed,
+    }
+}
+
+/// A state record that cannot be read.
+#[derive(Debug)]
+pub struct RestoreError {
+    /// Which record.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl std::fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "state record {}: {}", self.key, self.reason)
+    }
+}
+
+impl std::error::Error for RestoreError {}
