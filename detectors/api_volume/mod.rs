@@ -7,7 +7,7 @@ use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
 use crate::kernel::event::Event;
 use crate::kernel::options::{Calls, Days, PerYear, Ratio};
-use crate::kernel::time::Timestamp;
+use crate::kernel::time::{Span, Timestamp};
 
 /// Far more calls in an hour than this identity makes in such an hour.
 pub struct ApiVolume {
@@ -58,6 +58,10 @@ impl Detector for ApiVolume {
     fn new(config: Config, _calendars: &Calendars) -> Self {
         let ln_p_max = libm::log(config.false_alarms_per_year.get() / HOURS_PER_YEAR);
         Self { config, ln_p_max }
+    }
+
+    fn learning(config: &Config) -> Span {
+        config.learning.span()
     }
 
     /// The count of an open hour only grows, so comparing it with the law of the whole hour as it

@@ -9,7 +9,7 @@ use super::baseline::{Closed, Profile};
 use super::calendar::Calendars;
 use super::event::{Event, words};
 use super::inventory::Declared;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 
 /// One kind of behaviour we watch for.
 ///
@@ -27,6 +27,12 @@ pub trait Detector: Sized + Send + Sync + 'static {
 
     /// A detector that follows `config` and, where it needs them, the trading calendars.
     fn new(config: Self::Config, calendars: &Calendars) -> Self;
+
+    /// How long an identity is watched under `config` before it is judged; no time at all where
+    /// there are only rules.
+    fn learning(_config: &Self::Config) -> Span {
+        Span::from_micros(0)
+    }
 
     /// Compares `event` with what was normal until now. Cannot learn.
     fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, state: &Self::State) -> Verdict;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::HourOfWeek;
+use super::time::{HourOfWeek, Span};
 
 /// In which hours of the week there was anything at all, learned from closed hours.
 ///
@@ -64,6 +64,9 @@ impl Presence {
             trials: self.quiet.1,
         }
     }
+
+    /// How long an identity is watched before anything is judged.
+    pub const LEARNING: Span = Span::HOUR.times(LEARNING_HOURS as i64);
 
     /// Takes in a closed hour; where a clock has just changed, `moved` is the hour of the week it was
     /// before: what moved along with the clock is not a quiet hour that came alive.

@@ -24,6 +24,7 @@ macro_rules! registry {
         use $crate::kernel::event::Event;
         use $crate::kernel::inventory::Declared;
         use $crate::kernel::registry::Said;
+        use $crate::kernel::time::Span;
 
         /// Every detector's section of the config file.
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -31,6 +32,17 @@ macro_rules! registry {
         #[expect(missing_docs, reason = "each field is the section of the detector of that name")]
         pub struct Configs {
             $($(#[$when])* pub $name: Slot<<$detector as Detector>::Config>,)+
+        }
+
+        impl Configs {
+            /// How long each detector watches an identity before it judges it, indexed as [`CARDS`];
+            /// nothing for a detector that is off.
+            #[must_use]
+            pub fn learning(&self) -> [Option<Span>; CARDS.len()] {
+                [$($(#[$when])* (self.$name.mode != Mode::Off).then(|| {
+                    <$detector as Detector>::learning(&self.$name.config)
+                }),)+]
+            }
         }
 
         /// Every detector's card, in order.

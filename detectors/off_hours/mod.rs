@@ -8,6 +8,8 @@ use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Se
 use crate::kernel::event::{Class, Event};
 use crate::kernel::inventory::Declared;
 use crate::kernel::options::{Minutes, Probability};
+use crate::kernel::presence::Presence;
+use crate::kernel::time::Span;
 
 /// Acts in an hour in which it never acts, or places orders while the venue is closed.
 pub struct OffHours {
@@ -56,6 +58,10 @@ impl Detector for OffHours {
             config,
             calendars: calendars.clone(),
         }
+    }
+
+    fn learning(_config: &Config) -> Span {
+        Presence::LEARNING
     }
 
     fn rule(&self, event: &Event<'_>, _declared: Option<&Declared>) -> Verdict {

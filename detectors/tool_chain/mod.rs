@@ -9,6 +9,7 @@ use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::names::Symbol;
 use crate::kernel::options::{Days, Probability};
+use crate::kernel::time::Span;
 use crate::kernel::trail::{Chain, Session};
 
 /// Chains actions in a way it has never done, while it hardly ever does anything new.
@@ -60,6 +61,10 @@ impl Detector for ToolChain {
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
+    }
+
+    fn learning(config: &Config) -> Span {
+        config.learning.span()
     }
 
     fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, state: &State) -> Verdict {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use nhiwatch_detectors::CARDS;
+use nhiwatch_detectors::{CARDS, Configs};
 
 use crate::config::nearest;
 use crate::failure::Failure;
@@ -36,13 +36,18 @@ fn list() -> String {
         .max()
         .unwrap_or(0)
         .max("NAME".len());
-    let mut list = format!("{:width$}  SEVERITY  FAMILY       SUMMARY\n", "NAME");
-    for card in CARDS {
+    let mut list = format!(
+        "{:width$}  SEVERITY  FAMILY       LEARNS  SUMMARY\n",
+        "NAME"
+    );
+    let learning = Configs::default().learning();
+    for (card, learning) in CARDS.iter().zip(learning) {
         let (severity, family) = (card.severity.word(), card.family.word());
+        let learning = learning.map_or_else(String::new, |span| span.to_string());
         // Writing to a string cannot fail.
         let _ = writeln!(
             list,
-            "{:width$}  {severity:8}  {family:11}  {}",
+            "{:width$}  {severity:8}  {family:11}  {learning:6}  {}",
             card.name, card.summary
         );
     }

@@ -117,6 +117,9 @@ pub struct Kafka {
     pub instance: String,
     /// Watch threads of this process, each with its own consumer and producer.
     pub shards: usize,
+    /// After so long without a sign of life, an instance's partitions go to the others.
+    #[serde(deserialize_with = "duration")]
+    pub session_timeout: Duration,
     /// How long a transaction collects before it commits.
     #[serde(deserialize_with = "duration")]
     pub commit_interval: Duration,
@@ -134,6 +137,7 @@ impl Default for Kafka {
             brokers: "127.0.0.1:9092".into(),
             instance: "nhiwatch-0".into(),
             shards: 1,
+            session_timeout: Duration::from_secs(45),
             commit_interval: Duration::from_millis(200),
             commit_records: 20_000,
             security: Security::default(),

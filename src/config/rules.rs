@@ -40,6 +40,7 @@ pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("sasl.password", "use `kafka.security.sasl_password`"),
     ("sasl.username", "use `kafka.security.username`"),
     ("security.protocol", "use `kafka.security.protocol`"),
+    ("session.timeout.ms", "use `kafka.session_timeout`"),
     ("ssl.ca.location", "use `kafka.security.ca_file`"),
     ("ssl.ca.pem", "use `kafka.security.ca_file`"),
     (
@@ -155,6 +156,13 @@ impl Check<'_> {
         let message = format!("{} shards are not possible", kafka.shards);
         let shards = (1..=64).contains(&kafka.shards);
         self.demand(shards, &["kafka", "shards"], message, "expected 1 to 64");
+        let session = kafka.session_timeout;
+        self.demand(
+            (Duration::from_secs(6)..=Duration::from_secs(300)).contains(&session),
+            &["kafka", "session_timeout"],
+            format!("{session:?} is no sensible session timeout"),
+            "expected 6s to 5m",
+        );
         let interval = kafka.commit_interval;
         let possible = Duration::from_millis(10)..=Duration::from_secs(10);
         let message = format!("a commit interval of {interval:?} is not possible");

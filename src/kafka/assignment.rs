@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 /// What the group has decided about our partitions.
 #[derive(Clone, Debug)]
@@ -38,7 +39,16 @@ impl Assignments {
     }
 }
 
-impl ClientContext for Assignments {}
+impl ClientContext for Assignments {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition comes this way too, and is no news to anyone.
+        if !matches!(error, KafkaError::PartitionEOF(_))
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF)
+        {
+            tracing::warn!(%error, reason, "Kafka");
+        }
+    }
+}
 
 impl ConsumerContext for Assignments {
     fn rebalance(

@@ -64,14 +64,15 @@ impl<'s> Intake<'s> {
         let id = format!("{group}-{}", service.config.kafka.instance);
         let transaction = Transaction::open(&settings::producer(client, &id))?;
         let member = format!("{}-intake", service.config.kafka.instance);
-        let mut wanted = settings::consumer(client, group, &member);
+        let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
+        let session = service.config.kafka.session_timeout;
+        let mut wanted = settings::consumer(client, group, &member, &topics, session);
         // A raw topic may be made long after our start.
         wanted.set("topic.metadata.refresh.interval.ms", "10000");
         let consumer: BaseConsumer<Assignments> = wanted
             .create_with_context(Assignments::default())
             .map_err(Teardown::during("creating the consumer"))?;
         let partitions = event_partitions(&consumer, &service.config.topics.events)?;
-        let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
         consumer
             .subscribe(&topics)
             .map_err(Teardown::during("subscribing to the raw topics"))?;

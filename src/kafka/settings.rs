@@ -1,6 +1,9 @@
 //! Client settings: those that exactly-once and speed rest on, and the user's own beside them.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::Kafka;
 use crate::failure::Failure;
@@ -54,12 +57,24 @@ pub fn client(kafka: &Kafka) -> Result<ClientConfig, Failure> {
     Ok(client)
 }
 
-/// A consumer that is a static member `member` of `group`.
+/// A consumer of `topics` that is a static member `member` of `group`.
 ///
 /// The classic protocol takes a restarted static member back at once; the newer one fences it until
-/// its session ends. Offsets are ours to keep, so nothing is committed or reset automatically.
+/// its session ends. It also hands a member that comes back its old partitions, whatever topics it
+/// asks for now; so the topics are part of who the member is. Offsets are ours to keep, so nothing
+/// is committed or reset automatically.
 #[must_use]
-pub fn consumer(client: &ClientConfig, group: &str, member: &str) -> ClientConfig {
+pub fn consumer(
+    client: &ClientConfig,
+    group: &str,
+    member: &str,
+    topics: &[&str],
+    session: Duration,
+) -> ClientConfig {
+    let member = format!(
+        "{member}-{:08x}",
+        xxh3_64(topics.join(",").as_bytes()) as u32
+    );
     let mut consumer = client.clone();
     consumer
         .set("group.id", group)
@@ -71,7 +86,7 @@ pub fn consumer(client: &ClientConfig, group: &str, member: &str) -> ClientConfi
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        .set("session.timeout.ms", "45000")
+        .set("session.timeout.ms", session.as_millis().to_string())
         .set("max.poll.interval.ms", "120000")
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "50")

@@ -83,12 +83,15 @@ impl<'s> Shard<'s> {
         let group = settings::WATCH_GROUP;
         let id = format!("{group}-{member}");
         let transaction = Transaction::open(&settings::producer(client, &id))?;
+        let topics = [service.config.topics.events.as_str()];
+        let session = service.config.kafka.session_timeout;
+        let member = format!("{member}-watch");
         let consumer: BaseConsumer<Assignments> =
-            settings::consumer(client, group, &format!("{member}-watch"))
+            settings::consumer(client, group, &member, &topics, session)
                 .create_with_context(Assignments::default())
                 .map_err(Teardown::during("creating the consumer"))?;
         consumer
-            .subscribe(&[&service.config.topics.events])
+            .subscribe(&topics)
             .map_err(Teardown::during("subscribing to the events"))?;
         let mut shard = Self {
             service,

@@ -68,8 +68,7 @@ impl Service {
         Self::of(self.brokers.clone(), &self.run, "b", self.partitions, 0)
     }
 
-    /// The same instance takes the place of the one before it in the group, whose members would
-    /// otherwise be waited for until their sessions end.
+    /// A short session: the members of the service before are waited for until theirs end.
     fn of(brokers: String, run: &str, instance: &str, partitions: i32, raw: i32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -83,7 +82,7 @@ impl Service {
             "roles: [watch]\n".to_owned()
         };
         let mut config = format!(
-            "profile: dev\n{roles}kafka:\n  brokers: \"{brokers}\"\n  instance: {instance}\n  \
+            "profile: dev\n{roles}kafka:\n  brokers: \"{brokers}\"\n  instance: {run}-{instance}\n  session_timeout: 6s\n  \
              commit_interval: 50ms\nalerts:\n  format: native\nhttp:\n  listen: 127.0.0.1:{port}\n\
              topics:\n  partitions: {partitions}\n"
         );
@@ -230,7 +229,16 @@ impl Service {
     }
 
     pub(crate) fn ask(&self, page: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        // A process that has just been started listens a moment later.
+        let mut tries = 0;
+        let mut stream = loop {
+            match std::net::TcpStream::connect(("127.0.0.1", self.port)) {
+                Ok(stream) => break stream,
+                Err(error) if tries == 50 => panic!("{error}"),
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+            tries += 1;
+        };
         write!(stream, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,10 +16,22 @@ fn two_instances_give_the_alerts_that_backtest_gives_on_as_many_partitions() {
     let mut one = Service::prepare(&broker, "sharing", 4);
     let mut two = one.twin();
     let events = events(16, 7, true);
-    one.start();
-    two.start();
+    let (before, after) = events.split_at(events.len() / 2);
     let topic = one.topic("events");
-    produce(&broker.address, &topic, &events, None);
+    one.start();
+    produce(&broker.address, &topic, before, None);
+    two.start();
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let has_two = |service: &Service| {
+        service
+            .scrape()
+            .contains("\nnhiwatch_partitions_assigned 2\n")
+    };
+    while !(has_two(&one) && has_two(&two)) {
+        assert!(Instant::now() < deadline, "the partitions are not shared");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    produce(&broker.address, &topic, after, None);
     one.wait_for_committed(events.len() as i64);
     let digests = [one.drain(), two.drain()];
     assert!(digests.iter().all(|part| part.len() == 2), "{digests:?}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -15,9 +15,6 @@ use crate::wire::{Reason, Reject};
 
 /// How many identities are named.
 const NAMED: usize = 10;
-
-/// How long `off-hours` watches an identity before it judges: three of each hour of the week.
-const HOURS_LEARNED: Span = Span::WEEK.times(3);
 
 /// What only the driver sees; the rest is asked of the engines at the end.
 #[derive(Debug, Default)]
@@ -173,23 +170,8 @@ fn days_missing(age: Span, needed: Span) -> Option<i64> {
 
 /// How long the slowest detector that is on watches an identity before it judges.
 fn learning_span(detectors: &Configs) -> Span {
-    let on = |mode| mode != Mode::Off;
-    let none = Span::from_micros(0);
-    [
-        (
-            on(detectors.api_volume.mode),
-            detectors.api_volume.config.learning.span(),
-        ),
-        (
-            on(detectors.tool_chain.mode),
-            detectors.tool_chain.config.learning.span(),
-        ),
-        (on(detectors.off_hours.mode), HOURS_LEARNED),
-    ]
-    .into_iter()
-    .map(|(on, span)| if on { span } else { none })
-    .max()
-    .unwrap_or(none)
+    let spans = detectors.learning().into_iter().flatten();
+    spans.max().unwrap_or(Span::from_micros(0))
 }
 
 fn counted(n: u64, one: &str, many: &str) -> String {
@@ -198,6 +180,8 @@ fn counted(n: u64, one: &str, many: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nhiwatch_detectors::kernel::detector::Mode;
+
     use super::*;
 
     #[test]
