@@ -14,6 +14,7 @@ use nhiwatch_detectors::kernel::engine::Decision;
 use self::output::Output;
 use self::progress::Progress;
 use self::report::Report;
+use super::logs::LogArgs;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::files::{Records, STDIN};
@@ -34,20 +35,6 @@ pub struct BacktestArgs {
     /// The configuration file; without one the defaults hold
     #[arg(long, short, value_name = "FILE", env = "NHIWATCH_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Format of the input: the name of a mapping, `native` for the event schema itself, or `auto` to
-    /// tell each record by its keys
-    ///
-    /// Or `log` for the exported events topic of a service.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "auto",
-        env = "NHIWATCH_SOURCE"
-    )]
-    pub source: String,
-    /// Folder with further mapping files
-    #[arg(long, value_name = "DIR", env = "NHIWATCH_SOURCES")]
-    pub sources: Option<PathBuf>,
     /// How many partitions to spread the identities over, as a topic of so many would [default: 1]
     #[arg(
         long,
@@ -63,9 +50,9 @@ pub struct BacktestArgs {
     /// Print a hash over the state at the end: equal means equal
     #[arg(long, env = "NHIWATCH_DIGEST")]
     pub digest: bool,
-    /// Files or folders to read, `-` for standard input; `.gz` and `.zst` are unpacked
-    #[arg(required = true, value_name = "INPUT")]
-    pub inputs: Vec<PathBuf>,
+    /// What to read.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// Runs the command: alerts to standard output or a file, the report to standard error.
@@ -78,13 +65,17 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
     let calendars = calendars::load(config.calendars.directory.as_deref())
         .map_err(|error| Failure::Invalid(error.to_string()))?;
-    let sources = Sources::load(args.sources.as_deref())?;
+    let sources = args.logs.mappings()?;
     let form = Form::of(args, &sources)?;
     if let Some(alerts) = &args.alerts {
-        refuse_to_write_into(&args.inputs, alerts)?;
+        refuse_to_write_into(&args.logs.inputs, alerts)?;
     }
-    let records = Records::open(&args.inputs)?;
-    let piped = args.inputs.iter().any(|input| input.as_os_str() == STDIN);
+    let records = Records::open(&args.logs.inputs)?;
+    let piped = args
+        .logs
+        .inputs
+        .iter()
+        .any(|input| input.as_os_str() == STDIN);
     let progress = Progress::new((!piped).then(|| records.bytes()));
     let decision = Decision::new(
         &config.detectors,
@@ -126,8 +117,8 @@ enum Form<'s> {
 
 impl<'s> Form<'s> {
     fn of(args: &BacktestArgs, sources: &'s Sources) -> Result<Self, Failure> {
-        if args.source != LOG {
-            let reader = sources.reader(&args.source).map_err(|failure| {
+        if args.logs.source != LOG {
+            let reader = sources.reader(&args.logs.source).map_err(|failure| {
                 Failure::Invalid(format!("{failure}; and {LOG} for an exported events topic"))
             })?;
             return Ok(Self::Mapped(reader, args.partitions.unwrap_or(1)));

@@ -2,32 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::logs::LogArgs;
 use crate::failure::Failure;
 use crate::files::Records;
-use crate::sources::{MappedEvent, Reader, Sources};
+use crate::sources::{MappedEvent, Reader};
 use crate::wire::{Reason, Reject};
 
 /// Turns raw logs into events of the event schema, one per line, and says what was missing.
 #[derive(Clone, Debug, clap::Args)]
 pub struct MapArgs {
-    /// Format of the input: the name of a mapping, `native` for the event schema itself, or `auto` to
-    /// tell each record by its keys
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "auto",
-        env = "NHIWATCH_SOURCE"
-    )]
-    pub source: String,
-    /// Folder with further mapping files
-    #[arg(long, value_name = "DIR", env = "NHIWATCH_SOURCES")]
-    pub sources: Option<PathBuf>,
-    /// Files or folders to read, `-` for standard input; `.gz` and `.zst` are unpacked
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    /// What to read.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// Runs the command: events to standard output, the summary to standard error.
@@ -38,9 +26,9 @@ pub struct MapArgs {
 /// [`Failure::Invalid`] for an unknown source or wrong mapping, [`Failure::Environment`] for what
 /// cannot be read or written.
 pub fn run(args: &MapArgs) -> Result<ExitCode, Failure> {
-    let sources = Sources::load(args.sources.as_deref())?;
-    let reader = sources.reader(&args.source)?;
-    let records = Records::open(&args.files)?;
+    let sources = args.logs.mappings()?;
+    let reader = sources.reader(&args.logs.source)?;
+    let records = Records::open(&args.logs.inputs)?;
     let mut summary = Summary::default();
     match map(
         &reader,
@@ -153,6 +141,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::Sources;
 
     #[test]
     fn the_summary_counts_and_shows_the_first_of_each_fault() {

@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod detectors;
+pub mod logs;
 pub mod map;
 pub mod run;
 pub mod simulate;

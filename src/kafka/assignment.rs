@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use super::{Service, Teardown, settings};
 
 /// What the group has decided about our partitions.
 #[derive(Clone, Debug)]
@@ -37,6 +40,28 @@ impl Assignments {
     pub fn take(&self) -> Vec<Rebalance> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A consumer that asks to be the static member `member` of `group`, for `topics`.
+///
+/// # Errors
+/// Where its settings are refused.
+pub fn join(
+    service: &Service,
+    client: &ClientConfig,
+    group: &str,
+    member: &str,
+    topics: &[&str],
+) -> Result<BaseConsumer<Assignments>, Teardown> {
+    let session = service.config.kafka.session_timeout;
+    let consumer: BaseConsumer<Assignments> =
+        settings::consumer(client, group, member, topics, session)
+            .create_with_context(Assignments::default())
+            .map_err(Teardown::during("creating the consumer"))?;
+    consumer
+        .subscribe(topics)
+        .map_err(Teardown::during("subscribing"))?;
+    Ok(consumer)
 }
 
 impl ClientContext for Assignments {

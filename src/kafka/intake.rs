@@ -23,7 +23,7 @@ use super::deadletter::DeadLetter;
 use super::lag::Lag;
 use super::supervise::{is_passing, supervise};
 use super::transaction::{Outgoing, Transaction};
-use super::{Service, Teardown, offsets, settings};
+use super::{Service, Teardown, assignment, offsets, settings};
 use crate::config::{Profile, Start};
 use crate::failure::Failure;
 use crate::metrics::{Intake as Outcome, Role};
@@ -65,17 +65,8 @@ impl<'s> Intake<'s> {
         let transaction = Transaction::open(&settings::producer(client, &id))?;
         let member = format!("{}-intake", service.config.kafka.instance);
         let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
-        let session = service.config.kafka.session_timeout;
-        let mut wanted = settings::consumer(client, group, &member, &topics, session);
-        // A raw topic may be made long after our start.
-        wanted.set("topic.metadata.refresh.interval.ms", "10000");
-        let consumer: BaseConsumer<Assignments> = wanted
-            .create_with_context(Assignments::default())
-            .map_err(Teardown::during("creating the consumer"))?;
+        let consumer = assignment::join(service, client, group, &member, &topics)?;
         let partitions = event_partitions(&consumer, &service.config.topics.events)?;
-        consumer
-            .subscribe(&topics)
-            .map_err(Teardown::during("subscribing to the raw topics"))?;
         let mut intake = Self {
             service,
             client,

@@ -86,6 +86,8 @@ pub fn consumer(
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
+        // A topic may be made long after our start.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("session.timeout.ms", session.as_millis().to_string())
         .set("max.poll.interval.ms", "120000")
         .set("fetch.min.bytes", "1")

@@ -19,7 +19,7 @@ use super::lag::Lag;
 use super::restore::restore;
 use super::supervise::{is_passing, supervise};
 use super::transaction::Transaction;
-use super::{Service, Teardown, publish, settings};
+use super::{Service, Teardown, assignment, publish, settings};
 use crate::config::Profile;
 use crate::metrics::Role;
 use crate::wire::{Reject, control, with_input};
@@ -84,15 +84,8 @@ impl<'s> Shard<'s> {
         let id = format!("{group}-{member}");
         let transaction = Transaction::open(&settings::producer(client, &id))?;
         let topics = [service.config.topics.events.as_str()];
-        let session = service.config.kafka.session_timeout;
         let member = format!("{member}-watch");
-        let consumer: BaseConsumer<Assignments> =
-            settings::consumer(client, group, &member, &topics, session)
-                .create_with_context(Assignments::default())
-                .map_err(Teardown::during("creating the consumer"))?;
-        consumer
-            .subscribe(&topics)
-            .map_err(Teardown::during("subscribing to the events"))?;
+        let consumer = assignment::join(service, client, group, &member, &topics)?;
         let mut shard = Self {
             service,
             client,

@@ -122,9 +122,10 @@ impl Transaction {
         if self.since.is_none() {
             return Ok(());
         }
-        if let Some(group) = consumer.group_metadata()
-            && offsets.count() > 0
-        {
+        if offsets.count() > 0 {
+            let group = consumer.group_metadata().ok_or_else(|| {
+                Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
+            })?;
             until_done(|| {
                 self.producer
                     .send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))

@@ -8,7 +8,8 @@ use nhiwatch::wire::LogLine;
 
 use super::bank::events;
 use super::broker::Broker;
-use super::service::{Service, produce};
+use super::service::Service;
+use super::traces::produce;
 
 fn text(bytes: Option<&Vec<u8>>) -> &str {
     str::from_utf8(bytes.unwrap()).unwrap()

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::bank::spliced;
 use super::broker::Broker;
-use super::service::{Service, note, produce};
+use super::service::{Service, note};
+use super::traces::produce;
 
 #[test]
 fn twenty_kills_cost_no_event_and_no_alert_and_double_none() {

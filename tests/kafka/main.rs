@@ -12,4 +12,5 @@ mod kills;
 mod service;
 mod sharing;
 mod topics;
+mod traces;
 mod watch;

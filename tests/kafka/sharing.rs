@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::bank::events;
 use super::broker::Broker;
-use super::service::{Service, produce};
+use super::service::Service;
+use super::traces::produce;
 
 #[test]
 fn two_instances_give_the_alerts_that_backtest_gives_on_as_many_partitions() {

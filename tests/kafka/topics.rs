@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::bank::events;
 use super::broker::Broker;
-use super::service::{Service, produce};
+use super::service::Service;
+use super::traces::produce;
 
 #[test]
 fn a_missing_topic_is_named_and_waited_for() {

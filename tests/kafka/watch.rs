@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::bank::events;
 use super::broker::Broker;
-use super::service::{Service, produce};
+use super::service::Service;
+use super::traces::produce;
 
 #[test]
 fn a_poisoned_record_becomes_a_dead_letter_and_its_neighbours_go_on() {
