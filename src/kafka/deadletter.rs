@@ -35,12 +35,11 @@ impl<'r> DeadLetter<'r> {
         }
     }
 
-    /// Adds it to the open transaction, and counts it.
+    /// Adds it to the open transaction; it is there, and counted, once that commits.
     ///
     /// # Errors
     /// Where it cannot be queued.
     pub fn send(&self, transaction: &Transaction, service: &Service) -> Result<(), Teardown> {
-        service.metrics.deadletter(self.reject.reason.word());
         let partition = self.partition.to_string();
         let offset = self.offset.to_string();
         transaction.send(&Outgoing {

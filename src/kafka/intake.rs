@@ -28,6 +28,7 @@ use crate::config::{Profile, Start};
 use crate::failure::Failure;
 use crate::metrics::{Intake as Outcome, Role};
 use crate::partition;
+use crate::wire::Reason;
 use crate::wire::control::{self, Control};
 
 /// Runs the intake until the service stops.
@@ -50,8 +51,8 @@ struct Intake<'s> {
     pulse: Pulse,
     /// Partitions of the event topic.
     partitions: i32,
-    /// What became of the records of the open transaction.
-    taken: Vec<Outcome>,
+    /// What became of the records of the open transaction, and why of those that are dead letters.
+    taken: Vec<(Outcome, Option<Reason>)>,
     /// Heartbeats in the open transaction.
     beats: u64,
     lag: Lag,
@@ -206,7 +207,8 @@ impl<'s> Intake<'s> {
             letter.send(&self.transaction, self.service)?;
         }
         self.pass(&taken, now, wall)?;
-        self.taken.push(taken.outcome());
+        let reason = taken.letter.as_ref().map(|letter| letter.reject.reason);
+        self.taken.push((taken.outcome(), reason));
         Ok(true)
     }
 
@@ -266,8 +268,11 @@ impl<'s> Intake<'s> {
                 .map_err(Teardown::during("adding the raw topics' offsets"))?;
         }
         self.transaction.commit(&offsets, &self.consumer)?;
-        for outcome in self.taken.drain(..) {
+        for (outcome, reason) in self.taken.drain(..) {
             self.service.metrics.intake(outcome, 1);
+            if let Some(reason) = reason {
+                self.service.metrics.deadletter(reason.word());
+            }
         }
         self.service
             .metrics

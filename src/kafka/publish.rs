@@ -9,7 +9,7 @@ use super::{Service, Teardown};
 use crate::alert;
 use crate::config::AlertFormat;
 
-/// Adds `alert`, as a CloudEvent in the layout configured, to the transaction, and counts it.
+/// Adds `alert`, as a CloudEvent in the layout configured, to the transaction.
 ///
 /// # Errors
 /// Where it cannot be queued.
@@ -25,7 +25,6 @@ pub fn alert(transaction: &Transaction, service: &Service, alert: &Alert) -> Res
     } else {
         "nhi.alert.updated.v1"
     };
-    service.metrics.alert(alert.detector, alert.severity);
     transaction.send(&Outgoing {
         topic: &service.config.topics.alerts,
         partition: None,

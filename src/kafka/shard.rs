@@ -22,7 +22,7 @@ use super::transaction::Transaction;
 use super::{Service, Teardown, assignment, publish, settings};
 use crate::config::Profile;
 use crate::metrics::Role;
-use crate::wire::{Reject, control, with_input};
+use crate::wire::{Reason, Reject, control, with_input};
 
 /// Runs shard `number` until the service stops.
 ///
@@ -51,7 +51,10 @@ struct Shard<'s> {
     consumer: BaseConsumer<Assignments>,
     transaction: Transaction,
     owned: BTreeMap<i32, Owned>,
+    /// Alerts of the open transaction.
     alerts: Vec<Alert>,
+    /// Why records of the open transaction became dead letters.
+    refused: Vec<Reason>,
     taken: usize,
     urgent: bool,
     started: Instant,
@@ -94,6 +97,7 @@ impl<'s> Shard<'s> {
             transaction,
             owned: BTreeMap::new(),
             alerts: Vec::new(),
+            refused: Vec::new(),
             taken: 0,
             urgent: false,
             started,
@@ -179,6 +183,7 @@ impl<'s> Shard<'s> {
                     .any(|a| a.severity >= Severity::High);
                 if let Err(reject) = rejected {
                     DeadLetter::of(&message, &reject).send(&self.transaction, self.service)?;
+                    self.refused.push(reject.reason);
                 }
                 if !self.seen_first {
                     self.seen_first = true;
@@ -289,8 +294,8 @@ impl<'s> Shard<'s> {
         }
         let begun = Instant::now();
         let config = &self.service.config;
-        for alert in self.alerts.drain(..) {
-            publish::alert(&self.transaction, self.service, &alert)?;
+        for alert in &self.alerts {
+            publish::alert(&self.transaction, self.service, alert)?;
         }
         let mut offsets = TopicPartitionList::new();
         for (partition, owned) in &mut self.owned {
@@ -313,6 +318,12 @@ impl<'s> Shard<'s> {
         for owned in self.owned.values_mut().filter(|owned| owned.touched) {
             owned.touched = false;
             count(self.service, owned);
+        }
+        for alert in self.alerts.drain(..).filter(|alert| alert.revision == 1) {
+            self.service.metrics.alert(alert.detector, alert.severity);
+        }
+        for reason in self.refused.drain(..) {
+            self.service.metrics.deadletter(reason.word());
         }
         self.taken = 0;
         self.urgent = false;
