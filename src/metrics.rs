@@ -1,11 +1,14 @@
 //! The list of metrics, and the only way to touch them. No label ever carries anything from data.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::input::Fate;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
@@ -107,8 +110,10 @@ pub struct Metrics {
     identities_evicted: IntCounter,
     lag: IntGaugeVec,
     watermark: Gauge,
-    commits: IntCounter,
-    commit_seconds: Histogram,
+    /// What the gauge is the least of, by partition.
+    watermarks: Arc<Mutex<BTreeMap<u32, f64>>>,
+    commits: IntCounterVec,
+    commit_seconds: HistogramVec,
     teardowns: IntCounterVec,
     restore_seconds: Gauge,
     partitions: IntGauge,
@@ -140,8 +145,8 @@ impl Metrics {
             )?,
             deadletters: list.counters(
                 "nhiwatch_deadletters_total",
-                "Records sent to the dead-letter topic, by reason.",
-                &["reason"],
+                "Records sent to the dead-letter topic, by who could not read them and why.",
+                &["role", "reason"],
             )?,
             evaluations: list.counters(
                 "nhiwatch_detector_evaluations_total",
@@ -184,8 +189,12 @@ impl Metrics {
                 "nhiwatch_watermark_timestamp_seconds",
                 "How far event time has come in the slowest partition, as Unix time.",
             )?,
-            commits: list.counter("nhiwatch_commits_total", "Transactions committed.")?,
-            commit_seconds: list.keep(Histogram::with_opts(
+            commits: list.counters(
+                "nhiwatch_commits_total",
+                "Transactions committed.",
+                &["role"],
+            )?,
+            commit_seconds: list.keep(HistogramVec::new(
                 HistogramOpts::new(
                     "nhiwatch_commit_seconds",
                     "How long committing a transaction took.",
@@ -193,10 +202,11 @@ impl Metrics {
                 .buckets(vec![
                     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
                 ]),
+                &["role"],
             )?)?,
             teardowns: list.counters(
                 "nhiwatch_teardowns_total",
-                "Times a shard gave up its client and began anew, by reason.",
+                "Times a thread gave up its clients and began anew, by reason.",
                 &["reason"],
             )?,
             restore_seconds: list.float(
@@ -211,6 +221,7 @@ impl Metrics {
                 "nhiwatch_ready",
                 "Whether the process does its work: 1 where /readyz answers 200.",
             )?,
+            watermarks: Arc::default(),
             registry: list.0.clone(),
         };
         let build = IntGauge::with_opts(
@@ -235,9 +246,12 @@ impl Metrics {
         }
         for role in Role::ALL {
             self.lag.with_label_values(&[role.word()]);
-        }
-        for reason in Reason::ALL {
-            self.deadletters.with_label_values(&[reason.word()]);
+            self.commits.with_label_values(&[role.word()]);
+            self.commit_seconds.with_label_values(&[role.word()]);
+            for reason in Reason::ALL {
+                self.deadletters
+                    .with_label_values(&[role.word(), reason.word()]);
+            }
         }
         for reason in TEARDOWNS {
             self.teardowns.with_label_values(&[reason]);
@@ -270,9 +284,11 @@ impl Metrics {
             .inc_by(count);
     }
 
-    /// Counts one record sent to the dead-letter topic; `reason` is a word of ours, not of the data.
-    pub fn deadletter(&self, reason: &'static str) {
-        self.deadletters.with_label_values(&[reason]).inc();
+    /// Counts one record that `role` sent to the dead-letter topic.
+    pub fn deadletter(&self, role: Role, reason: Reason) {
+        self.deadletters
+            .with_label_values(&[role.word(), reason.word()])
+            .inc();
     }
 
     /// Counts `count` heartbeats written to the event topic.
@@ -326,15 +342,27 @@ impl Metrics {
         self.lag.with_label_values(&[role.word()]).add(records);
     }
 
-    /// Sets how far event time has come, in seconds of Unix time.
-    pub fn watermark(&self, seconds: f64) {
-        self.watermark.set(seconds);
+    /// Sets how far event time has come in `partition`, in seconds of Unix time; none where the
+    /// partition is no longer ours. The gauge shows the slowest.
+    pub fn watermark(&self, partition: u32, seconds: Option<f64>) {
+        let mut times = self
+            .watermarks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match seconds {
+            Some(seconds) => times.insert(partition, seconds),
+            None => times.remove(&partition),
+        };
+        self.watermark
+            .set(times.values().copied().reduce(f64::min).unwrap_or_default());
     }
 
-    /// Counts a commit that took so many seconds.
-    pub fn commit(&self, seconds: f64) {
-        self.commits.inc();
-        self.commit_seconds.observe(seconds);
+    /// Counts a commit of `role` that took so many seconds.
+    pub fn commit(&self, role: Role, seconds: f64) {
+        self.commits.with_label_values(&[role.word()]).inc();
+        self.commit_seconds
+            .with_label_values(&[role.word()])
+            .observe(seconds);
     }
 
     /// Counts a shard that began anew; `reason` is a word of ours.
@@ -433,8 +461,11 @@ mod tests {
         }
         for reason in Reason::ALL {
             let word = reason.word();
-            let line = format!("nhiwatch_deadletters_total{{reason=\"{word}\"}} 0\n");
-            assert!(text.contains(&line), "{line}");
+            for role in ["intake", "watch"] {
+                let line =
+                    format!("nhiwatch_deadletters_total{{reason=\"{word}\",role=\"{role}\"}} 0\n");
+                assert!(text.contains(&line), "{line}");
+            }
         }
         let refused = Teardown::Refused(String::new());
         let source = rdkafka::error::KafkaError::Canceled;

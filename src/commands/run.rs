@@ -135,11 +135,11 @@ fn threads(service: &Service) -> Result<(), Failure> {
         let mut threads = Vec::new();
         for number in 0..shards {
             starting(&shard::part(number));
-            threads.push(scope.spawn(move || ended(service, shard::run(service, number))));
+            threads.push(scope.spawn(move || shard::run(service, number)));
         }
         if service.config.roles.intake {
             starting(intake::PART);
-            threads.push(scope.spawn(|| ended(service, intake::run(service))));
+            threads.push(scope.spawn(|| intake::run(service)));
         }
         service.health.set_ready(START);
         let outcomes: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
@@ -148,12 +148,6 @@ fn threads(service: &Service) -> Result<(), Failure> {
             .into_iter()
             .try_for_each(|outcome| outcome.unwrap_or_else(panicked))
     })
-}
-
-/// A thread that ends for good ends the process: half a service is worse than a restarted one.
-fn ended(service: &Service, outcome: Result<(), Failure>) -> Result<(), Failure> {
-    service.stop.store(true, Ordering::Release);
-    outcome
 }
 
 /// What the time before the threads run is called where the service says what it waits for.

@@ -45,6 +45,8 @@ pub fn unwrap(frame: &[u8]) -> Result<(i64, &[u8]), String> {
 pub struct Progress {
     /// The next input offset.
     pub next: i64,
+    /// How many partitions the event topic had: with another number, identities are elsewhere.
+    pub partitions: i32,
     /// Digest of the decision in force.
     pub decision: String,
 }

@@ -15,13 +15,13 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
-use self::lane::{Content, Lane, Taken};
+use self::lane::{AHEAD, Content, Lane, Taken};
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
 use super::assignment::{Assignments, Rebalance};
 use super::deadletter::DeadLetter;
 use super::lag::Lag;
-use super::supervise::{is_passing, supervise};
+use super::supervise::{Trouble, is_passing, supervise};
 use super::transaction::{Outgoing, Transaction};
 use super::{Service, Teardown, assignment, offsets, settings};
 use crate::config::{Profile, Start};
@@ -56,6 +56,7 @@ struct Intake<'s> {
     /// Heartbeats in the open transaction.
     beats: u64,
     lag: Lag,
+    trouble: Trouble<'s>,
 }
 
 impl<'s> Intake<'s> {
@@ -67,7 +68,7 @@ impl<'s> Intake<'s> {
         let member = format!("{}-intake", service.config.kafka.instance);
         let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
         let consumer = assignment::join(service, client, group, &member, &topics)?;
-        let partitions = event_partitions(&consumer, &service.config.topics.events)?;
+        let partitions = offsets::partitions(&consumer, &service.config.topics.events)?;
         let mut intake = Self {
             service,
             client,
@@ -80,6 +81,7 @@ impl<'s> Intake<'s> {
             taken: Vec::new(),
             beats: 0,
             lag: Lag::new(service.metrics.clone(), Role::Intake),
+            trouble: Trouble::none(service, PART),
         };
         let outcome = intake.work();
         // The lanes' queues belong to the consumer, and go before it.
@@ -100,16 +102,20 @@ impl<'s> Intake<'s> {
             }
             self.serve(if idle { PAUSE } else { Duration::ZERO })?;
             idle = true;
+            let mut due = false;
             for _ in 0..BURST {
-                if !self.step()? {
+                if due || !self.step()? {
                     break;
                 }
                 idle = false;
+                due = self.transaction.age().is_some_and(|age| age >= interval);
             }
             self.beat()?;
+            self.trouble
+                .look(&self.consumer, &self.service.config.topics.events);
             self.lag
                 .refresh(&self.consumer, self.lanes.iter().map(Lane::place));
-            let due = self.transaction.age().is_some_and(|age| age >= interval);
+            due |= self.transaction.age().is_some_and(|age| age >= interval);
             if due || self.taken.len() >= records {
                 self.commit()?;
             }
@@ -129,26 +135,23 @@ impl<'s> Intake<'s> {
         match message {
             None => Ok(()),
             Some(Err(error)) => self.weigh(error),
-            Some(Ok(message)) => {
-                let lane = self.lanes.iter_mut().find(|lane| {
-                    lane.partition == message.partition() && lane.topic == message.topic()
-                });
-                if let Some(lane) = lane {
-                    lane.arrived_early(message.detach());
-                }
-                Ok(())
-            }
+            // Every partition has a queue of its own; reading on would leave this one out.
+            Some(Ok(message)) => Err(Teardown::Refused(format!(
+                "record {} of {}/{} came out of turn",
+                message.offset(),
+                message.topic(),
+                message.partition()
+            ))),
         }
     }
 
     /// Says what passes by itself, and gives up on the rest.
-    fn weigh(&self, error: KafkaError) -> Result<(), Teardown> {
+    fn weigh(&mut self, error: KafkaError) -> Result<(), Teardown> {
         match error.rdkafka_error_code() {
             _ if matches!(error, KafkaError::PartitionEOF(_)) => Ok(()),
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => self.name_missing_topics(),
             Some(code) if is_passing(code) => {
-                self.service.health.set_unready(PART, error.to_string());
-                tracing::warn!(%error, "intake waits for Kafka");
+                self.trouble.note(&error);
                 Ok(())
             }
             _ => Err(Teardown::during("reading a raw topic")(error)),
@@ -200,7 +203,7 @@ impl<'s> Intake<'s> {
                 topic: &lane.topic,
                 partition: lane.partition,
                 offset: taken.offset,
-                key: &letter.key,
+                key: letter.key.as_deref(),
                 value: letter.value.as_deref(),
                 reject: &letter.reject,
             };
@@ -221,12 +224,12 @@ impl<'s> Intake<'s> {
             self.transaction.send(&Outgoing {
                 topic: &self.service.config.topics.events,
                 partition: Some(partition),
-                key: &record.key,
+                key: Some(&record.key),
                 value: record.value.as_deref(),
                 headers: kind.as_slice(),
             })?;
             // A stamp from the future is passed on, but is no news about the time.
-            if let Some(ts) = record.ts.filter(|_| taken.time.is_some()) {
+            if let Some(ts) = record.ts.filter(|ts| *ts <= wall.plus(AHEAD)) {
                 self.merge.passed(ts, wall, now);
                 self.pulse.wrote(partition, ts, now);
             }
@@ -238,7 +241,9 @@ impl<'s> Intake<'s> {
     fn beat(&mut self) -> Result<(), Teardown> {
         let now = Instant::now();
         let idle = self.lanes.iter().all(|lane| lane.offer() == Offer::End);
-        let Some(time) = self.merge.time(now, idle) else {
+        // Who reads nothing knows nothing of the time.
+        let reads = self.lanes.iter().any(Lane::is_raw);
+        let Some(time) = self.merge.time(now, idle).filter(|_| reads) else {
             return Ok(());
         };
         for partition in self.pulse.due(time, now) {
@@ -247,7 +252,7 @@ impl<'s> Intake<'s> {
             self.transaction.send(&Outgoing {
                 topic: &self.service.config.topics.events,
                 partition: Some(partition),
-                key: &[],
+                key: None,
                 value: Some(value.as_bytes()),
                 headers: &[(control::HEADER, Control::Heartbeat.word())],
             })?;
@@ -261,6 +266,7 @@ impl<'s> Intake<'s> {
         if self.transaction.age().is_none() {
             return Ok(());
         }
+        let begun = Instant::now();
         let mut offsets = TopicPartitionList::new();
         for lane in &self.lanes {
             offsets
@@ -271,12 +277,15 @@ impl<'s> Intake<'s> {
         for (outcome, reason) in self.taken.drain(..) {
             self.service.metrics.intake(outcome, 1);
             if let Some(reason) = reason {
-                self.service.metrics.deadletter(reason.word());
+                self.service.metrics.deadletter(Role::Intake, reason);
             }
         }
         self.service
             .metrics
             .heartbeats(std::mem::take(&mut self.beats));
+        self.service
+            .metrics
+            .commit(Role::Intake, begun.elapsed().as_secs_f64());
         self.service.health.set_ready(PART);
         Ok(())
     }
@@ -290,6 +299,8 @@ impl<'s> Intake<'s> {
                     return Err(Teardown::Refused("the assignment was lost".to_owned()));
                 }
                 self.lanes.clear();
+                self.merge = Merge::default();
+                self.pulse = Pulse::new(self.partitions, Instant::now());
                 self.consumer
                     .unassign()
                     .map_err(Teardown::during("unassigning"))
@@ -324,9 +335,32 @@ impl<'s> Intake<'s> {
         }
         self.lanes
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        self.drain_main_queue()?;
         tracing::info!(partitions = self.lanes.len(), "intake reads");
         self.service.health.set_ready(PART);
         self.name_missing_topics()
+    }
+
+    /// Gives the lanes what was fetched before their partitions had queues of their own: it comes
+    /// before what those hold.
+    fn drain_main_queue(&mut self) -> Result<(), Teardown> {
+        let consumer = Arc::clone(&self.consumer);
+        while let Some(message) = consumer.poll(Duration::ZERO) {
+            let message = match message {
+                Ok(message) => message.detach(),
+                Err(error) => {
+                    self.weigh(error)?;
+                    continue;
+                }
+            };
+            let lane = self.lanes.iter_mut().find(|lane| {
+                lane.partition == message.partition() && lane.topic == message.topic()
+            });
+            if let Some(lane) = lane {
+                lane.arrived_early(message);
+            }
+        }
+        Ok(())
     }
 
     /// `partitions` with the offsets at which to go on, or begin.
@@ -336,13 +370,21 @@ impl<'s> Intake<'s> {
         let committed = if demo || partitions.count() == 0 {
             partitions.clone()
         } else {
-            offsets::committed(&self.consumer, partitions, 2)?
+            offsets::committed(&self.consumer, partitions, 4)?
         };
         let mut list = TopicPartitionList::new();
         for element in committed.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let next = match element.offset() {
-                Offset::Offset(next) => next,
+                Offset::Offset(next) => {
+                    let group = settings::INTAKE_GROUP;
+                    let cure = format!(
+                        "reset the group's offset, as `kafka-consumer-groups --group {group} --topic {topic} --reset-offsets --to-earliest --execute` does"
+                    );
+                    let place = (partition, next);
+                    offsets::available(&self.consumer, group, topic, place, &cure)?;
+                    next
+                }
                 _ if demo => 0,
                 _ => {
                     // What is declared holds from the beginning, wherever the events begin.
@@ -377,20 +419,6 @@ fn contents(service: &Service) -> Result<impl Iterator<Item = (&str, Content<'_>
         contents.push((source.topic.as_str(), Content::Raw(reader)));
     }
     Ok(contents.into_iter())
-}
-
-fn event_partitions(consumer: &BaseConsumer<Assignments>, topic: &str) -> Result<i32, Teardown> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), offsets::TIMEOUT)
-        .map_err(Teardown::during("asking for the event topic"))?;
-    let found = metadata
-        .topics()
-        .first()
-        .map_or(0, |t| t.partitions().len());
-    i32::try_from(found)
-        .ok()
-        .filter(|partitions| *partitions > 0)
-        .ok_or_else(|| Teardown::Refused(format!("{topic} is missing")))
 }
 
 fn wall() -> Timestamp {

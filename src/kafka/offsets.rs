@@ -59,5 +59,47 @@ pub fn first(
     Ok(if start == Start::Latest { high } else { low })
 }
 
+/// How many partitions `topic` has.
+///
+/// # Errors
+/// Where the broker does not answer or the topic is missing.
+pub fn partitions(consumer: &BaseConsumer<Assignments>, topic: &str) -> Result<i32, Teardown> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), TIMEOUT)
+        .map_err(Teardown::during("asking for the event topic"))?;
+    let found = metadata
+        .topics()
+        .first()
+        .map_or(0, |t| t.partitions().len());
+    i32::try_from(found)
+        .ok()
+        .filter(|partitions| *partitions > 0)
+        .ok_or_else(|| Teardown::Refused(format!("{topic} is missing")))
+}
+
+/// Makes sure that what comes at `next` is still there.
+///
+/// # Errors
+/// Where records were deleted before they were read; the text says which and what to do.
+pub fn available(
+    consumer: &BaseConsumer<Assignments>,
+    group: &str,
+    topic: &str,
+    (partition, next): (i32, i64),
+    cure: &str,
+) -> Result<(), Teardown> {
+    let (low, _) = consumer
+        .fetch_watermarks(topic, partition, TIMEOUT)
+        .map_err(Teardown::during("asking where a topic begins"))?;
+    if next >= low {
+        return Ok(());
+    }
+    Err(Teardown::Refused(format!(
+        "partition {partition} of {topic}: group {group} goes on at {next}, but what came before {low} \
+         is deleted: {} records were never read. To go on without them, {cure}",
+        low - next
+    )))
+}
+
 /// How long a broker may take to answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);

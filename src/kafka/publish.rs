@@ -28,7 +28,7 @@ pub fn alert(transaction: &Transaction, service: &Service, alert: &Alert) -> Res
     transaction.send(&Outgoing {
         topic: &service.config.topics.alerts,
         partition: None,
-        key: alert.identity.as_bytes(),
+        key: Some(alert.identity.as_bytes()),
         value: Some(value.as_bytes()),
         headers: &[
             ("content-type", "application/json"),
@@ -43,8 +43,7 @@ pub fn alert(transaction: &Transaction, service: &Service, alert: &Alert) -> Res
     })
 }
 
-/// Adds what changed in one partition's state, and that its input goes on at `next`, to the
-/// transaction.
+/// Adds what changed in one partition's state, and how far it has come, to the transaction.
 ///
 /// # Errors
 /// Where it cannot be queued.
@@ -52,8 +51,8 @@ pub fn state(
     transaction: &Transaction,
     service: &Service,
     partition: i32,
-    next: i64,
     engine: &mut Engine,
+    progress: &Progress,
 ) -> Result<(), Teardown> {
     let (mut value, mut failed) = (Vec::new(), None);
     let topic = &service.config.topics.state;
@@ -62,25 +61,21 @@ pub fn state(
             return;
         }
         if let Some(payload) = payload {
-            frame::wrap(next, payload, &mut value);
+            frame::wrap(progress.next, payload, &mut value);
         }
         let value = payload.map(|_| value.as_slice());
         let record = Outgoing {
             topic,
             partition: Some(partition),
-            key,
+            key: Some(key),
             value,
             headers: &[],
         };
         failed = transaction.send(&record).err();
     };
     engine.flush(&mut send);
-    let progress = Progress {
-        next,
-        decision: service.decision.digest().to_owned(),
-    };
-    // Two plain fields always have a JSON form.
-    let progress = serde_json::to_vec(&progress).unwrap_or_default();
+    // Plain fields always have a JSON form.
+    let progress = serde_json::to_vec(progress).unwrap_or_default();
     send(frame::PROGRESS, Some(&progress));
     failed.map_or(Ok(()), Err)
 }

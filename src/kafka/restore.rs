@@ -24,7 +24,7 @@ pub struct Restored {
     pub records: u64,
 }
 
-/// Reads the state of `partition` and finds out where its input goes on.
+/// Reads the state of `partition`, of so many, and finds out where its input goes on.
 ///
 /// The end of the state is asked for with a client that sees uncommitted records: the committed
 /// offset may be visible before the last transaction's mark on the state topic is, and a reader of
@@ -38,7 +38,7 @@ pub fn restore(
     topics: &Topics,
     start: Start,
     decision: &Arc<Decision>,
-    partition: i32,
+    (partition, partitions): (i32, i32),
 ) -> Result<Restored, Teardown> {
     let index = u32::try_from(partition).unwrap_or_default();
     let mut engine = Engine::new(index, Arc::clone(decision));
@@ -46,6 +46,17 @@ pub fn restore(
     engine.restored();
     let committed = committed(consumer, &topics.events, partition, progress.is_some())?;
     let next = match (committed, progress) {
+        (Some(_), Some(progress)) if progress.partitions != partitions => {
+            let (events, state) = (&topics.events, &topics.state);
+            return Err(Teardown::Refused(format!(
+                "{events} has {partitions} partitions, but the state in {state} is of {}: identities \
+                 are in other partitions than their state. Recreate {events} with {}, or delete and \
+                 recreate {state} and the group {} to learn anew",
+                progress.partitions,
+                progress.partitions,
+                settings::WATCH_GROUP,
+            )));
+        }
         (Some(committed), Some(progress)) if committed == progress.next => {
             if progress.decision != decision.digest() {
                 tracing::info!(
@@ -56,6 +67,16 @@ pub fn restore(
                     "another configuration is in force from here on"
                 );
             }
+            offsets::available(
+                consumer,
+                settings::WATCH_GROUP,
+                &topics.events,
+                (partition, committed),
+                &format!(
+                    "delete and recreate {} and the group to learn anew",
+                    topics.state
+                ),
+            )?;
             committed
         }
         (None, None) if records == 0 => offsets::first(client, &topics.events, start, partition)?,

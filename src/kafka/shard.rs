@@ -15,11 +15,12 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assignment::{Assignments, Rebalance};
 use super::deadletter::DeadLetter;
+use super::frame::Progress;
 use super::lag::Lag;
 use super::restore::restore;
-use super::supervise::{is_passing, supervise};
+use super::supervise::{Trouble, is_passing, supervise};
 use super::transaction::Transaction;
-use super::{Service, Teardown, assignment, publish, settings};
+use super::{Service, Teardown, assignment, offsets, publish, settings};
 use crate::config::Profile;
 use crate::metrics::Role;
 use crate::wire::{Reason, Reject, control, with_input};
@@ -51,6 +52,8 @@ struct Shard<'s> {
     consumer: BaseConsumer<Assignments>,
     transaction: Transaction,
     owned: BTreeMap<i32, Owned>,
+    /// How many partitions the event topic has.
+    partitions: i32,
     /// Alerts of the open transaction.
     alerts: Vec<Alert>,
     /// Why records of the open transaction became dead letters.
@@ -60,6 +63,7 @@ struct Shard<'s> {
     started: Instant,
     seen_first: bool,
     lag: Lag,
+    trouble: Trouble<'s>,
 }
 
 struct Owned {
@@ -96,6 +100,8 @@ impl<'s> Shard<'s> {
             consumer,
             transaction,
             owned: BTreeMap::new(),
+            partitions: 0,
+            trouble: Trouble::none(service, part),
             alerts: Vec::new(),
             refused: Vec::new(),
             taken: 0,
@@ -124,8 +130,9 @@ impl<'s> Shard<'s> {
                 return Ok(());
             }
             self.poll()?;
-            let places = self.owned.iter();
             let topic = self.service.config.topics.events.as_str();
+            self.trouble.look(&self.consumer, topic);
+            let places = self.owned.iter();
             let places = places.map(|(at, owned)| (topic, *at, owned.next, owned.ended));
             self.lag.refresh(&self.consumer, places);
             let due = self.transaction.age().is_some_and(|age| {
@@ -160,9 +167,7 @@ impl<'s> Shard<'s> {
             }
             Some(Err(error)) => match error.rdkafka_error_code() {
                 Some(code) if is_passing(code) => {
-                    let obstacle = format!("Kafka: {error}");
-                    self.service.health.set_unready(self.part, obstacle);
-                    tracing::warn!(%error, "waiting for Kafka");
+                    self.trouble.note(&error);
                     Ok(())
                 }
                 _ => Err(Teardown::during("consuming")(error)),
@@ -188,7 +193,6 @@ impl<'s> Shard<'s> {
                 if !self.seen_first {
                     self.seen_first = true;
                     let seconds = self.started.elapsed().as_secs_f64();
-                    self.service.metrics.restore(seconds);
                     tracing::info!(seconds, "first new event after the start");
                 }
                 Ok(())
@@ -211,6 +215,8 @@ impl<'s> Shard<'s> {
                         .map_err(Teardown::during("unassigning"))?;
                 }
                 Rebalance::Assigned(partitions) => {
+                    let topic = &self.service.config.topics.events;
+                    self.partitions = offsets::partitions(&self.consumer, topic)?;
                     let mut list = TopicPartitionList::new();
                     for element in partitions.elements() {
                         let partition = element.partition();
@@ -241,6 +247,9 @@ impl<'s> Shard<'s> {
             self.service.metrics.partitions(-1);
             self.service
                 .metrics
+                .watermark(owned.engine.partition(), None);
+            self.service
+                .metrics
                 .identities(-identities.cast_signed(), -learning.cast_signed());
         }
     }
@@ -266,8 +275,9 @@ impl<'s> Shard<'s> {
             &config.topics,
             config.start,
             decision,
-            partition,
+            (partition, self.partitions),
         )?;
+        self.service.metrics.restore(begun.elapsed().as_secs_f64());
         tracing::info!(
             partition,
             next = restored.next,
@@ -303,8 +313,19 @@ impl<'s> Shard<'s> {
                 continue;
             }
             if config.profile != Profile::Demo {
-                let (next, engine) = (owned.next, &mut owned.engine);
-                publish::state(&self.transaction, self.service, *partition, next, engine)?;
+                let progress = Progress {
+                    next: owned.next,
+                    partitions: self.partitions,
+                    decision: self.service.decision.digest().to_owned(),
+                };
+                let engine = &mut owned.engine;
+                publish::state(
+                    &self.transaction,
+                    self.service,
+                    *partition,
+                    engine,
+                    &progress,
+                )?;
             }
             offsets
                 .add_partition_offset(
@@ -323,11 +344,13 @@ impl<'s> Shard<'s> {
             self.service.metrics.alert(alert.detector, alert.severity);
         }
         for reason in self.refused.drain(..) {
-            self.service.metrics.deadletter(reason.word());
+            self.service.metrics.deadletter(Role::Watch, reason);
         }
         self.taken = 0;
         self.urgent = false;
-        self.service.metrics.commit(begun.elapsed().as_secs_f64());
+        self.service
+            .metrics
+            .commit(Role::Watch, begun.elapsed().as_secs_f64());
         self.service.health.set_ready(self.part);
         Ok(())
     }
@@ -379,7 +402,8 @@ fn count(service: &Service, owned: &mut Owned) {
     );
     metrics.evicted(now.evicted - then.evicted);
     if let Some(watermark) = owned.engine.watermark() {
-        metrics.watermark(watermark.micros() as f64 / 1e6);
+        let partition = owned.engine.partition();
+        metrics.watermark(partition, Some(watermark.micros() as f64 / 1e6));
     }
     owned.counted = now;
 }

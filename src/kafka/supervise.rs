@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::assignment::Assignments;
 use super::{Service, Teardown};
 use crate::config::Profile;
 use crate::failure::Failure;
@@ -19,6 +22,7 @@ pub fn supervise(
     part: &str,
     mut session: impl FnMut() -> Result<(), Teardown>,
 ) -> Result<(), Failure> {
+    let _end = End(service);
     let mut pause = SHORTEST;
     while !service.stopping() {
         let started = Instant::now();
@@ -28,7 +32,6 @@ pub fn supervise(
                 service.metrics.teardown(error.word());
                 service.health.set_unready(part, error.to_string());
                 if service.config.profile == Profile::Demo {
-                    service.stop.store(true, Ordering::Release);
                     return Err(Failure::Environment(format!("{part}: {error}")));
                 }
                 tracing::warn!(part, %error, "torn down, starting again");
@@ -44,6 +47,60 @@ pub fn supervise(
         pause = (pause * 2).min(Duration::from_secs(15));
     }
     Ok(())
+}
+
+/// A thread that ends for good, by a panic too, ends the process: half a service is worse than a
+/// restarted one.
+struct End<'s>(&'s Service);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Release);
+    }
+}
+
+/// Whether Kafka was in trouble when last heard of, and the part of the service that waits for it.
+pub(super) struct Trouble<'s> {
+    service: &'s Service,
+    part: &'s str,
+    asked: Option<Instant>,
+}
+
+impl<'s> Trouble<'s> {
+    /// None so far.
+    pub(super) const fn none(service: &'s Service, part: &'s str) -> Self {
+        Self {
+            service,
+            part,
+            asked: None,
+        }
+    }
+
+    /// Notes an error that passes by itself.
+    pub(super) fn note(&mut self, error: &KafkaError) {
+        self.asked = Some(Instant::now());
+        let obstacle = format!("Kafka: {error}");
+        self.service.health.set_unready(self.part, obstacle);
+        tracing::warn!(part = self.part, %error, "waiting for Kafka");
+    }
+
+    /// After an error, asks every few seconds whether `topic` can be reached again: an idle consumer
+    /// does not notice by itself.
+    pub(super) fn look(&mut self, consumer: &BaseConsumer<Assignments>, topic: &str) {
+        if self.asked.is_none_or(|asked| asked.elapsed() < ASK_EVERY) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        let answer = consumer.fetch_metadata(Some(topic), Duration::from_secs(1));
+        let there = |topic: &rdkafka::metadata::MetadataTopic| {
+            topic.error().is_none() && !topic.partitions().is_empty()
+        };
+        if answer.is_ok_and(|answer| answer.topics().iter().any(there)) {
+            self.asked = None;
+            self.service.health.set_ready(self.part);
+            tracing::info!(part = self.part, "Kafka answers again");
+        }
+    }
 }
 
 /// Errors that librdkafka deals with by itself: a broker that is away, a topic not there yet.
@@ -67,3 +124,4 @@ pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
 }
 
 const SHORTEST: Duration = Duration::from_millis(250);
+const ASK_EVERY: Duration = Duration::from_secs(3);

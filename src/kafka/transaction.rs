@@ -24,8 +24,8 @@ pub struct Outgoing<'a> {
     pub topic: &'a str,
     /// A fixed partition, or the key's own.
     pub partition: Option<i32>,
-    /// The key.
-    pub key: &'a [u8],
+    /// The key, if it has one.
+    pub key: Option<&'a [u8]>,
     /// The value; none deletes the key in a compacted topic.
     pub value: Option<&'a [u8]>,
     /// Headers.
@@ -84,7 +84,10 @@ impl Transaction {
                     value: Some(*value),
                 })
             });
-        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic).key(record.key);
+        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        if let Some(key) = record.key {
+            outgoing = outgoing.key(key);
+        }
         if let Some(value) = record.value {
             outgoing = outgoing.payload(value);
         }

@@ -88,6 +88,74 @@ fn what_cannot_be_read_is_a_dead_letter_with_its_place_and_the_neighbours_go_on(
 }
 
 #[test]
+fn a_record_as_large_as_a_topic_takes_holds_nothing_up() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "large", 1, 1);
+    let event =
+        |pad: &str| format!(r#"{{"ts":1790000000,"identity":"a","action":"x","pad":"{pad}"}}"#);
+    // The client's own bound is a million bytes, a topic's by default a little more.
+    let large = "x".repeat(1_040_000);
+    let raw = [
+        large.clone(),
+        event(&large),
+        format!("[{}", event(&large)),
+        event(""),
+    ];
+    let records = raw.map(|json| (String::new(), json));
+    produce(&broker.address, &service.topic("raw"), &records, None);
+    produce(
+        &broker.address,
+        &service.topic("events"),
+        &[("a".to_owned(), large)],
+        None,
+    );
+    service.start();
+    service.wait_for_the_end(4);
+    service.drain();
+    let letters = service.dead_letters();
+    assert_eq!(
+        letters.len(),
+        3,
+        "{:?}",
+        letters.iter().map(|l| &l[0]).collect::<Vec<_>>()
+    );
+    assert!(letters.iter().all(|letter| letter[2].len() == 512 << 10));
+    let keys: Vec<_> = service
+        .export("events")
+        .into_iter()
+        .map(|line| line.key.unwrap())
+        .collect();
+    assert_eq!(keys, [b"a", b"a", b"a"]);
+}
+
+#[test]
+fn a_stamp_from_the_future_moves_no_partition() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "future", 2, 1);
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_secs();
+    let event = |ts: u64| format!(r#"{{"ts":{ts},"identity":"svc","action":"x"}}"#);
+    let both = format!("[{},{}]", event(now), event(4_070_908_800));
+    let records = [both].map(|json| (String::new(), json));
+    produce(&broker.address, &service.topic("raw"), &records, None);
+    service.start();
+    service.wait_for_the_end(1);
+    std::thread::sleep(Duration::from_secs(12));
+    service.drain();
+    let log = service.export("events");
+    let beats: Vec<_> = log.iter().filter(|line| line.kind.is_some()).collect();
+    assert!(!beats.is_empty());
+    for beat in beats {
+        assert!(
+            text(beat.value.as_ref()).starts_with(r#"{"ts":"202"#),
+            "{beat:?}"
+        );
+    }
+}
+
+#[test]
 fn inventory_goes_before_the_events_and_silent_partitions_are_told_the_time() {
     let Some(broker) = Broker::find() else { return };
     let mut service = Service::prepare_with_raw(&broker, "news", 2, 1);

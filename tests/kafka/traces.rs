@@ -215,6 +215,7 @@ pub(crate) fn produce(
         .set("partitioner", "murmur2_random")
         .set("acks", "all")
         .set("linger.ms", "5")
+        .set("message.max.bytes", "2000000")
         .create()
         .unwrap();
     let chunk = (records.len() / 2000).max(1);

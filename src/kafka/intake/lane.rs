@@ -12,9 +12,9 @@ use super::merge::{Offer, PATIENCE};
 use crate::kafka::assignment::Assignments;
 use crate::kafka::lag::Place;
 use crate::metrics::Intake as Outcome;
-use crate::sources::Reader;
-use crate::wire::Reject;
+use crate::sources::{MappedEvent, Reader};
 use crate::wire::control::{self, Control};
+use crate::wire::{Reason, Reject};
 
 /// What the records of a topic are.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ pub(super) struct Letter {
     /// Why.
     pub(super) reject: Reject,
     /// Its key.
-    pub(super) key: Vec<u8>,
+    pub(super) key: Option<Vec<u8>>,
     /// Its value.
     pub(super) value: Option<Vec<u8>>,
 }
@@ -157,6 +157,12 @@ impl<'s> Lane<'s> {
         Ok(())
     }
 
+    /// Whether it holds logs, and so tells the time.
+    #[must_use]
+    pub(super) const fn is_raw(&self) -> bool {
+        matches!(self.content, Content::Raw(_))
+    }
+
     /// What the lane has to offer.
     #[must_use]
     pub(super) fn offer(&self) -> Offer {
@@ -200,7 +206,7 @@ fn read(content: Content<'_>, message: &impl Message, wall: Timestamp) -> Taken 
 /// The events in a raw record. One that names no uid gets the record's place for it, so that a
 /// record delivered again is known again.
 fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
-    let (mut events, mut rejects) = (Vec::new(), Vec::new());
+    let (mut events, mut rejects) = (Vec::new(), Rejects::default());
     let value = message.payload().unwrap_or_default();
     reader.events(value, &mut |event| match event {
         Ok(event) => events.push(event),
@@ -220,7 +226,7 @@ fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
             (false, false) => event.with_uid(&place),
             (false, true) => event.with_uid(&format!("{place}/{index}")),
         };
-        match event {
+        match event.and_then(within) {
             Ok(event) => records.push(Passed {
                 key: event.identity.into_bytes(),
                 value: Some(event.json.into_bytes()),
@@ -241,45 +247,82 @@ fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
     }
 }
 
+/// `event`, if every topic takes it.
+fn within(event: MappedEvent) -> Result<MappedEvent, Reject> {
+    let size = event.json.len();
+    if size <= PASSED_MAX {
+        return Ok(event);
+    }
+    let detail = format_args!("the event has {size} bytes, the most is {PASSED_MAX}");
+    Err(Reject::new(Reason::TooLarge, detail))
+}
+
 /// A control record, if it says something valid.
 fn news(control: Control, message: &impl Message) -> Taken {
     let mut taken = Taken {
         offset: message.offset(),
         ..Taken::default()
     };
-    match control::read(control.word(), message.key(), message.payload()) {
-        Ok(_) => taken.records.push(Passed {
+    let size = message.payload().map_or(0, <[u8]>::len);
+    let read = if size <= PASSED_MAX {
+        control::read(control.word(), message.key(), message.payload()).map(drop)
+    } else {
+        let detail = format_args!("the record has {size} bytes, the most is {PASSED_MAX}");
+        Err(Reject::new(Reason::TooLarge, detail))
+    };
+    match read {
+        Ok(()) => taken.records.push(Passed {
             key: message.key().unwrap_or_default().to_vec(),
             value: message.payload().map(<[u8]>::to_vec),
             ts: None,
             control: Some(control),
         }),
-        Err(reject) => taken.letter = letter(message, vec![reject]),
+        Err(reject) => {
+            let (first, others) = (Some(reject), 0);
+            taken.letter = letter(message, Rejects { first, others });
+        }
     }
     taken
 }
 
+/// The first of a record's faults, and how many more there are.
+#[derive(Default)]
+struct Rejects {
+    first: Option<Reject>,
+    others: u32,
+}
+
+impl Rejects {
+    fn push(&mut self, reject: Reject) {
+        match self.first {
+            None => self.first = Some(reject),
+            Some(_) => self.others += 1,
+        }
+    }
+}
+
 /// One letter for a record, however much of it could not be read.
-fn letter(message: &impl Message, rejects: Vec<Reject>) -> Option<Letter> {
-    let others = rejects.len().saturating_sub(1);
-    let first = rejects.into_iter().next()?;
-    let reject = if others > 0 {
-        Reject::new(
+fn letter(message: &impl Message, rejects: Rejects) -> Option<Letter> {
+    let Rejects { first, others } = rejects;
+    let reject = match (first?, others) {
+        (first, 0) => first,
+        (first, _) => Reject::new(
             first.reason,
             format_args!("{} (and {others} more)", first.detail),
-        )
-    } else {
-        first
+        ),
     };
     Some(Letter {
         reject,
-        key: message.key().unwrap_or_default().to_vec(),
+        key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
     })
 }
 
+/// The longest event or control record that is passed on, in bytes: with key and headers, every topic
+/// takes it.
+const PASSED_MAX: usize = 900_000;
 /// How far a source's clock may be ahead of ours.
-const AHEAD: Span = Span::MINUTE.times(5);
+pub(super) const AHEAD: Span = Span::MINUTE.times(5);
 
 #[cfg(test)]
 mod tests {
@@ -287,7 +330,6 @@ mod tests {
 
     use super::*;
     use crate::sources::Sources;
-    use crate::wire::Reason;
 
     const WALL: Timestamp = Timestamp::from_seconds(1_790_100_000);
 

@@ -1,0 +1,36 @@
+//! The demo as its users meet it: what it must show, with its default seed.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[test]
+fn every_detector_sees_its_attack_and_nobody_else_is_suspected() {
+    let started = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .args(["demo", "--exit"])
+        .env_clear()
+        .output()
+        .unwrap();
+    // A hang, not a measure: it takes some ten seconds.
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        started.elapsed()
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let verdicts: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once(": seen by "))
+        .filter_map(|(attack, detector)| Some((detector, attack.split_once(" on ")?.1)))
+        .collect();
+    let detectors: Vec<&str> = verdicts.keys().copied().collect();
+    assert_eq!(detectors, ["api-volume", "off-hours", "tool-chain"]);
+    for (detector, identity) in &verdicts {
+        let alert = format!(" {detector} on {identity} at ");
+        assert!(text.contains(&alert), "{alert}: {text}");
+    }
+    assert!(text.contains("\n0 of "), "{text}");
+    assert!(text.contains(" 0 could not be read."), "{text}");
+}
