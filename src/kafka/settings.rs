@@ -210,7 +210,7 @@ mod tests {
         }
         let refused = |key: &str| SET_BY_NHIWATCH.iter().any(|(set, _)| *set == key);
         for client in every(&kafka) {
-            for key in client.config_map().keys() {
+            for key in client.config_map().into_keys() {
                 let default = defaults().any(|(set, _)| set == key);
                 assert!(default != refused(key), "{key}");
             }
