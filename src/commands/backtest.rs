@@ -63,8 +63,7 @@ pub struct BacktestArgs {
 /// read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
-    let calendars = calendars::load(config.calendars.directory.as_deref())
-        .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let calendars = calendars::load(config.calendars.directory.as_deref())?;
     let sources = args.logs.mappings()?;
     let form = Form::of(args, &sources)?;
     if let Some(alerts) = &args.alerts {
@@ -181,6 +180,7 @@ impl Backtest {
             let record = record.map_err(Stop::Failed)?;
             let mut each = |event: Result<MappedEvent, Reject>| match event {
                 Ok(event) => {
+                    self.report.ignored(event.unknown);
                     let (source, line) = (Arc::clone(&record.source), record.line);
                     let ts = event.ts;
                     waiting += 1;

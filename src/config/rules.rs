@@ -11,9 +11,15 @@ use super::{Config, Profile};
 /// What librdkafka is told by nhiwatch itself, with what to use instead. Exactly-once rests on them.
 pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("acks", "it follows from transactions"),
+    ("allow.auto.create.topics", "use `nhiwatch topics --create`"),
     ("auto.offset.reset", "use `start`"),
     ("bootstrap.servers", "use `kafka.brokers`"),
+    ("check.crcs", "a damaged record must not be judged"),
     ("client.id", "use `kafka.instance`"),
+    (
+        "delivery.timeout.ms",
+        "it must end before the transaction does",
+    ),
     (
         "enable.auto.commit",
         "offsets are committed in transactions",
@@ -28,6 +34,14 @@ pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("group.instance.id", "use `kafka.instance`"),
     ("group.protocol", "the assignment depends on it"),
     ("isolation.level", "exactly-once depends on it"),
+    (
+        "max.poll.interval.ms",
+        "it is never below `kafka.session_timeout`",
+    ),
+    (
+        "message.timeout.ms",
+        "it must end before the transaction does",
+    ),
     ("metadata.broker.list", "use `kafka.brokers`"),
     (
         "partition.assignment.strategy",
@@ -54,6 +68,7 @@ pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("ssl.key.location", "use `kafka.security.key_file`"),
     ("ssl.key.password", "use `kafka.security.ssl_key_password`"),
     ("ssl.key.pem", "use `kafka.security.key_file`"),
+    ("transaction.timeout.ms", "restoring depends on it"),
     ("transactional.id", "it is made of `kafka.instance`"),
 ];
 
@@ -71,6 +86,7 @@ pub(super) fn broken(
         given,
         problems: Vec::new(),
     };
+    check.profile(config);
     check.roles(config);
     check.kafka(config);
     check.security(config);
@@ -107,6 +123,13 @@ impl Check<'_> {
                     .map_or(node.at.clone(), |entry| entry.at.clone()),
                 _ => node.at.clone(),
             })
+    }
+
+    fn profile(&mut self, config: &Config) {
+        let message =
+            "`demo` is for the broker in `nhiwatch demo` only: nothing is restored with it";
+        let hint = "use `dev` for one broker, `prod` for several";
+        self.demand(config.profile != Profile::Demo, &["profile"], message, hint);
     }
 
     fn roles(&mut self, config: &Config) {

@@ -55,6 +55,8 @@ struct Intake<'s> {
     taken: Vec<(Outcome, Option<Reason>)>,
     /// Heartbeats in the open transaction.
     beats: u64,
+    /// Fields of the open transaction that the event schema does not know.
+    unknown: u64,
     lag: Lag,
     trouble: Trouble<'s>,
 }
@@ -67,7 +69,12 @@ impl<'s> Intake<'s> {
         let transaction = Transaction::open(&settings::producer(client, &id))?;
         let member = format!("{}-intake", service.config.kafka.instance);
         let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
-        let consumer = assignment::join(service, client, group, &member, &topics)?;
+        let mut bounded = client.clone();
+        // Each partition has a queue of its own here, and the bound holds for each.
+        if bounded.get(QUEUE).is_none() {
+            bounded.set(QUEUE, "4096");
+        }
+        let consumer = assignment::join(service, &bounded, group, &member, &topics)?;
         let partitions = offsets::partitions(&consumer, &service.config.topics.events)?;
         let mut intake = Self {
             service,
@@ -80,6 +87,7 @@ impl<'s> Intake<'s> {
             partitions,
             taken: Vec::new(),
             beats: 0,
+            unknown: 0,
             lag: Lag::new(service.metrics.clone(), Role::Intake),
             trouble: Trouble::none(service, PART),
         };
@@ -210,6 +218,7 @@ impl<'s> Intake<'s> {
             letter.send(&self.transaction, self.service)?;
         }
         self.pass(&taken, now, wall)?;
+        self.unknown += taken.unknown;
         let reason = taken.letter.as_ref().map(|letter| letter.reject.reason);
         self.taken.push((taken.outcome(), reason));
         Ok(true)
@@ -283,6 +292,9 @@ impl<'s> Intake<'s> {
         self.service
             .metrics
             .heartbeats(std::mem::take(&mut self.beats));
+        self.service
+            .metrics
+            .unknown_fields(std::mem::take(&mut self.unknown));
         self.service
             .metrics
             .commit(Role::Intake, begun.elapsed().as_secs_f64());
@@ -429,6 +441,8 @@ fn wall() -> Timestamp {
 pub const PART: &str = "intake";
 /// What its topics are called there.
 const TOPICS: &str = "intake topics";
+/// The setting that bounds what is fetched ahead.
+const QUEUE: &str = "queued.max.messages.kbytes";
 /// How long to sleep where there was nothing to do.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Records passed on before the consumer is served again.
