@@ -26,16 +26,11 @@ pub enum Rebalance {
 #[derive(Debug, Default)]
 pub struct Assignments {
     pending: Mutex<Vec<Rebalance>>,
+    /// From now on partitions are given back at once: nobody polls any more who could.
     closing: AtomicBool,
 }
 
 impl Assignments {
-    /// From now on partitions are given back at once: nobody polls any more who could, and closing
-    /// the consumer waits for it.
-    pub fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-    }
-
     /// The rebalances noted since the last call, in order.
     pub fn take(&self) -> Vec<Rebalance> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
@@ -62,6 +57,15 @@ pub fn join(
         .subscribe(topics)
         .map_err(Teardown::during("subscribing"))?;
     Ok(consumer)
+}
+
+/// Gives every partition back, so that `consumer` can be closed: closing waits for an answer to a
+/// rebalance that was noted and not carried out.
+pub fn leave(consumer: &BaseConsumer<Assignments>) {
+    consumer.context().closing.store(true, Ordering::Release);
+    if let Err(error) = consumer.unassign() {
+        tracing::debug!(%error, "giving partitions back while closing");
+    }
 }
 
 impl ClientContext for Assignments {

@@ -94,7 +94,11 @@ impl<'s> Intake<'s> {
         let outcome = intake.work();
         // The lanes' queues belong to the consumer, and go before it.
         intake.lanes.clear();
-        intake.consumer.context().close();
+        // Closing may take a while; who asks meanwhile should know.
+        if let Err(error) = &outcome {
+            service.health.set_unready(PART, error.to_string());
+        }
+        assignment::leave(&intake.consumer);
         outcome
     }
 
@@ -135,10 +139,11 @@ impl<'s> Intake<'s> {
         let message = self.consumer.poll(wait);
         let rebalances = self.consumer.context().take();
         if !rebalances.is_empty() {
-            drop(message);
-            return rebalances
+            let error = message.and_then(Result::err);
+            rebalances
                 .into_iter()
-                .try_for_each(|rebalance| self.rebalance(rebalance));
+                .try_for_each(|rebalance| self.rebalance(rebalance))?;
+            return error.map_or(Ok(()), |error| self.weigh(error));
         }
         match message {
             None => Ok(()),
@@ -157,7 +162,7 @@ impl<'s> Intake<'s> {
     fn weigh(&mut self, error: KafkaError) -> Result<(), Teardown> {
         match error.rdkafka_error_code() {
             _ if matches!(error, KafkaError::PartitionEOF(_)) => Ok(()),
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => self.name_missing_topics(),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => self.missing_topics().map(drop),
             Some(code) if is_passing(code) => {
                 self.trouble.note(&error);
                 Ok(())
@@ -166,8 +171,8 @@ impl<'s> Intake<'s> {
         }
     }
 
-    /// Says which topics do not exist; those that do are read meanwhile.
-    fn name_missing_topics(&self) -> Result<(), Teardown> {
+    /// Says which topics do not exist, and gives them; those that do are read meanwhile.
+    fn missing_topics(&self) -> Result<Vec<&'s str>, Teardown> {
         let metadata = self
             .consumer
             .fetch_metadata(None, offsets::TIMEOUT)
@@ -187,7 +192,7 @@ impl<'s> Intake<'s> {
             tracing::warn!(obstacle, "not ready");
             self.service.health.set_unready(TOPICS, obstacle);
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// Passes on the record that is next; tells whether there was one.
@@ -313,6 +318,9 @@ impl<'s> Intake<'s> {
                 self.lanes.clear();
                 self.merge = Merge::default();
                 self.pulse = Pulse::new(self.partitions, Instant::now());
+                self.service
+                    .health
+                    .set_unready(PART, "waiting for partitions");
                 self.consumer
                     .unassign()
                     .map_err(Teardown::during("unassigning"))
@@ -350,7 +358,7 @@ impl<'s> Intake<'s> {
         self.drain_main_queue()?;
         tracing::info!(partitions = self.lanes.len(), "intake reads");
         self.service.health.set_ready(PART);
-        self.name_missing_topics()
+        Ok(())
     }
 
     /// Gives the lanes what was fetched before their partitions had queues of their own: it comes
@@ -379,6 +387,7 @@ impl<'s> Intake<'s> {
     fn begin(&self, partitions: &TopicPartitionList) -> Result<TopicPartitionList, Teardown> {
         let config = &self.service.config;
         let demo = config.profile == Profile::Demo;
+        let missing = self.missing_topics()?;
         let committed = if demo || partitions.count() == 0 {
             partitions.clone()
         } else {
@@ -387,6 +396,10 @@ impl<'s> Intake<'s> {
         let mut list = TopicPartitionList::new();
         for element in committed.elements() {
             let (topic, partition) = (element.topic(), element.partition());
+            // A topic may be deleted before the group has noticed.
+            if missing.contains(&topic) {
+                continue;
+            }
             let next = match element.offset() {
                 Offset::Offset(next) => {
                     let group = settings::INTAKE_GROUP;

@@ -76,6 +76,24 @@ impl Teardown {
         }
     }
 
+    /// Whether another process has taken our place in the group or as a producer.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        use rdkafka::types::RDKafkaErrorCode as Code;
+        let Self::Kafka { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.rdkafka_error_code(),
+            Some(
+                Code::Fenced
+                    | Code::FencedInstanceId
+                    | Code::ProducerFenced
+                    | Code::InvalidProducerEpoch
+            )
+        )
+    }
+
     pub(crate) fn during(what: &'static str) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
         move |source| Self::Kafka { what, source }
     }

@@ -114,8 +114,12 @@ impl<'s> Shard<'s> {
             lag: Lag::new(service.metrics.clone(), Role::Watch),
         };
         let outcome = shard.work();
-        shard.consumer.context().close();
         shard.release();
+        // Closing may take a while; who asks meanwhile should know.
+        if let Err(error) = &outcome {
+            service.health.set_unready(part, error.to_string());
+        }
+        assignment::leave(&shard.consumer);
         outcome
     }
 
@@ -156,25 +160,14 @@ impl<'s> Shard<'s> {
         let message = self.consumer.poll(Duration::from_millis(wait));
         let rebalances = self.consumer.context().take();
         if !rebalances.is_empty() {
-            // What was fetched just now is fetched again by whoever owns its partition.
-            drop(message);
-            return self.rebalance(rebalances);
+            // A record fetched just now is fetched again by whoever owns its partition.
+            let error = message.and_then(Result::err);
+            self.rebalance(rebalances)?;
+            return error.map_or(Ok(()), |error| self.weigh(error));
         }
         match message {
             None => Ok(()),
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                if let Some(owned) = self.owned.get_mut(&partition) {
-                    owned.ended = true;
-                }
-                Ok(())
-            }
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                Some(code) if is_passing(code) => {
-                    self.trouble.note(&error);
-                    Ok(())
-                }
-                _ => Err(Teardown::during("consuming")(error)),
-            },
+            Some(Err(error)) => self.weigh(error),
             Some(Ok(message)) => {
                 let Some(owned) = self.owned.get_mut(&message.partition()) else {
                     return Ok(());
@@ -203,6 +196,23 @@ impl<'s> Shard<'s> {
         }
     }
 
+    /// Notes what passes by itself, and gives up on the rest.
+    fn weigh(&mut self, error: KafkaError) -> Result<(), Teardown> {
+        if let KafkaError::PartitionEOF(partition) = error {
+            if let Some(owned) = self.owned.get_mut(&partition) {
+                owned.ended = true;
+            }
+            return Ok(());
+        }
+        match error.rdkafka_error_code() {
+            Some(code) if is_passing(code) => {
+                self.trouble.note(&error);
+                Ok(())
+            }
+            _ => Err(Teardown::during("consuming")(error)),
+        }
+    }
+
     fn rebalance(&mut self, rebalances: Vec<Rebalance>) -> Result<(), Teardown> {
         for rebalance in rebalances {
             match rebalance {
@@ -213,6 +223,9 @@ impl<'s> Shard<'s> {
                         return Err(Teardown::Refused("the assignment was lost".to_owned()));
                     }
                     self.release();
+                    self.service
+                        .health
+                        .set_unready(self.part, "waiting for partitions");
                     self.consumer
                         .unassign()
                         .map_err(Teardown::during("unassigning"))?;

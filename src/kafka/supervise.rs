@@ -34,6 +34,15 @@ pub fn supervise(
                 if service.config.profile == Profile::Demo {
                     return Err(Failure::Environment(format!("{part}: {error}")));
                 }
+                if error.is_fenced() {
+                    let instance = &service.config.kafka.instance;
+                    let obstacle = format!(
+                        "another process has taken the place of instance {instance}; give each \
+                         process a `kafka.instance` of its own"
+                    );
+                    tracing::error!(part, obstacle, "fenced");
+                    service.health.set_unready(part, obstacle);
+                }
                 tracing::warn!(part, %error, "torn down, starting again");
             }
         }

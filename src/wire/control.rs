@@ -143,6 +143,13 @@ impl Entry<'_> {
                     .map_err(|_| fault(format_args!("timezone: `{name}` is no IANA time zone")))
             })
             .transpose()?;
+        for (name, text) in [("owner", &self.owner), ("group", &self.group)] {
+            let size = text.as_ref().map_or(0, String::len);
+            if size > NAME_MAX {
+                let detail = format_args!("{name}: {size} bytes, the most is {NAME_MAX}");
+                return Err(Reject::new(Reason::TooLarge, detail));
+            }
+        }
         Ok(Declared {
             timezone,
             owner: self.owner,

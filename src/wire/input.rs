@@ -1,7 +1,7 @@
 //! One record of the events log: an event, or a control record.
 
 use nhiwatch_detectors::kernel::input::Input;
-use nhiwatch_detectors::kernel::time::Timestamp;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 use super::control;
 use super::event::RawEvent;
@@ -20,7 +20,8 @@ pub fn with_input<R>(
     f: impl FnOnce(Result<Input<'_>, Reject>, u32) -> R,
 ) -> R {
     if let Some(word) = kind {
-        return f(control::read(word, key, value), 0);
+        let input = control::read(word, key, value);
+        return f(input.and_then(|input| in_its_time(input, received)), 0);
     }
     match value.ok_or_else(|| Reject::new(Reason::Empty, "the record has no value")) {
         Ok(value) => match RawEvent::parse(value) {
@@ -28,6 +29,20 @@ pub fn with_input<R>(
             Err(reject) => f(Err(reject), 0),
         },
         Err(reject) => f(Err(reject), 0),
+    }
+}
+
+/// `input`, unless it is a heartbeat that tells a time ahead of its own arrival: believed, it would
+/// make every event of the partition late.
+fn in_its_time(input: Input<'_>, received: Option<Timestamp>) -> Result<Input<'_>, Reject> {
+    match (&input, received) {
+        (Input::Heartbeat { ts }, Some(received)) if *ts > received.plus(AHEAD) => {
+            Err(Reject::new(
+                Reason::Timestamp,
+                format_args!("a heartbeat of {}, ahead of its own arrival", ts.rfc3339()),
+            ))
+        }
+        _ => Ok(input),
     }
 }
 
@@ -46,6 +61,9 @@ fn keyed_event<'a>(
         format_args!("the key is `{key}`, the identity `{}`", event.identity),
     ))
 }
+
+/// How far the clock of whoever writes heartbeats may be ahead of the log's.
+const AHEAD: Span = Span::MINUTE.times(5);
 
 #[cfg(test)]
 mod tests {
@@ -67,6 +85,25 @@ mod tests {
             unknown
         });
         assert_eq!(unknown, 1);
+    }
+
+    #[test]
+    fn a_heartbeat_ahead_of_its_own_arrival_is_refused() {
+        let at = Timestamp::from_seconds;
+        let beat = |ts: i64, received| {
+            let value = format!(r#"{{"ts":{ts}}}"#);
+            with_input(
+                Some("heartbeat"),
+                None,
+                Some(value.as_bytes()),
+                received,
+                |input, _| input.map(drop).map_err(|reject| reject.reason),
+            )
+        };
+        let now = 1_790_000_000;
+        assert_eq!(beat(now + 60, Some(at(now))), Ok(()));
+        assert_eq!(beat(now + 600, Some(at(now))), Err(Reason::Timestamp));
+        assert_eq!(beat(now + 600, None), Ok(()));
     }
 
     #[test]

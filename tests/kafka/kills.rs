@@ -13,6 +13,39 @@ use super::service::{Service, note};
 use super::traces::produce;
 
 #[test]
+fn a_service_that_slept_through_its_session_comes_back_and_doubles_nothing() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "sleeper", 2, 2);
+    let (records, _) = spliced(8, 5);
+    let total = records.len();
+    let hurry = Arc::new(AtomicBool::new(false));
+    let producer = {
+        let (brokers, topic) = (broker.address.clone(), service.topic("raw"));
+        let hurry = Arc::clone(&hurry);
+        std::thread::spawn(move || produce(&brokers, &topic, &records, Some(&hurry)))
+    };
+    service.start();
+    let first = service.wait_for("first new event after the start", Duration::from_secs(60));
+    assert!(first.is_some());
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_secs(3));
+        service.signal("STOP");
+        std::thread::sleep(Duration::from_secs(9));
+        service.signal("CONT");
+    }
+    hurry.store(true, Ordering::Release);
+    producer.join().unwrap();
+    service.wait_for_the_end(total as i64);
+    let digests = service.drain();
+    let mut log = service.export("events");
+    log.retain(|line| line.kind.is_none());
+    assert_eq!(log.len(), total);
+    let (expected, reference) = service.reference();
+    assert_eq!(service.alerts(), expected);
+    assert_eq!(digests, reference);
+}
+
+#[test]
 fn twenty_kills_cost_no_event_and_no_alert_and_double_none() {
     let Some(broker) = Broker::find() else { return };
     let mut service = Service::prepare_with_raw(&broker, "kills", 3, 2);

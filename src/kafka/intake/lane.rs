@@ -210,6 +210,15 @@ fn read(content: Content<'_>, message: &impl Message, wall: Timestamp) -> Taken 
 fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
     let (mut events, mut rejects) = (Vec::new(), Rejects::default());
     let value = message.payload().unwrap_or_default();
+    if value.len() > RAW_MAX {
+        let detail = format_args!("{} bytes, the most is {RAW_MAX}", value.len());
+        let (first, others) = (Some(Reject::new(Reason::TooLarge, detail)), 0);
+        return Taken {
+            offset: message.offset(),
+            letter: letter(message, Rejects { first, others }),
+            ..Taken::default()
+        };
+    }
     reader.events(value, &mut |event| match event {
         Ok(event) => events.push(event),
         Err(reject) => rejects.push(reject),
@@ -322,6 +331,8 @@ fn letter(message: &impl Message, rejects: Rejects) -> Option<Letter> {
     })
 }
 
+/// The longest raw record, in bytes: taken apart, a hostile one takes up some hundred times as much.
+const RAW_MAX: usize = 2 << 20;
 /// The longest event or control record that is passed on, in bytes: with key and headers, every topic
 /// takes it.
 const PASSED_MAX: usize = 900_000;
