@@ -1,8 +1,8 @@
 //! The list of metrics, and the only way to touch them. No label ever carries anything from data.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use dashmap::DashMap;
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::input::Fate;
@@ -112,8 +112,8 @@ pub struct Metrics {
     identities_evicted: IntCounter,
     lag: IntGaugeVec,
     watermark: Gauge,
-    /// What the gauge is the least of, by partition.
-    watermarks: Arc<Mutex<BTreeMap<u32, f64>>>,
+    /// What the gauge is the least of, by partition: shards write, whoever asks for metrics reads.
+    watermarks: Arc<DashMap<u32, f64>>,
     commits: IntCounterVec,
     commit_seconds: HistogramVec,
     teardowns: IntCounterVec,
@@ -356,16 +356,10 @@ impl Metrics {
     /// Sets how far event time has come in `partition`, in seconds of Unix time; none where the
     /// partition is no longer ours. The gauge shows the slowest.
     pub fn watermark(&self, partition: u32, seconds: Option<f64>) {
-        let mut times = self
-            .watermarks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         match seconds {
-            Some(seconds) => times.insert(partition, seconds),
-            None => times.remove(&partition),
-        };
-        self.watermark
-            .set(times.values().copied().reduce(f64::min).unwrap_or_default());
+            Some(seconds) => drop(self.watermarks.insert(partition, seconds)),
+            None => drop(self.watermarks.remove(&partition)),
+        }
     }
 
     /// Counts a commit of `role` that took so many seconds.
@@ -402,6 +396,9 @@ impl Metrics {
     ///
     /// Where a metric cannot be written in it.
     pub fn render(&self) -> prometheus::Result<String> {
+        let slowest = self.watermarks.iter().map(|at| *at.value());
+        self.watermark
+            .set(slowest.reduce(f64::min).unwrap_or_default());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
