@@ -1,8 +1,8 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- EVENTS]`, on the broker in `NHIWATCH_TEST_BROKERS` or one that
-//! `scripts/kafka` starts and this ends again. It joins the service's own consumer groups, so never
-//! give it a broker that a service works on. Every round has topics of its own with one partition,
+//! `cargo bench --bench service [-- [EVENTS] [shard | intake]]`, on the broker in
+//! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
+//! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
 //! of the two goes first alternates. Started otherwise than by `cargo bench`, or with `--test`, it
 //! only shows that it works.
@@ -40,25 +40,28 @@ fn main() -> Result<()> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let quick = has("--test") || !has("--bench");
     let asked = arguments.iter().find_map(|argument| argument.parse().ok());
-    let events = asked.unwrap_or(if quick { 20_000 } else { 500_000 });
+    let events = asked.unwrap_or(if quick { 20_000 } else { 1_000_000 });
     let Some(broker) = Broker::find()? else {
         say("no Kafka: set NHIWATCH_TEST_BROKERS, or see what `scripts/kafka start` says");
         return Ok(());
     };
     let bench = Bench::new(&broker, quick)?;
-    let native = bank(events, true)?;
-    bench.in_memory(&native)?;
-    bench.case("shard, default settings", 5, &native, Work::Watch, "")?;
-    if !quick {
-        for interval in ["50ms", "200ms", "1s"] {
+    if !has("intake") {
+        let native = bank(events, true)?;
+        bench.in_memory(&native)?;
+        bench.case("shard, default settings", 5, &native, Work::Watch, "")?;
+        let intervals = ["50ms", "200ms", "1s"];
+        for interval in if quick { &[] } else { &intervals[..] } {
             // No limit but the interval.
             let settings = format!("commit_interval: {interval}, commit_records: 1000000");
             bench.case(&settings, 3, &native, Work::Watch, &settings)?;
         }
     }
-    drop(native);
-    let raw = bank(events / 2, false)?;
-    bench.case("intake, default settings", 3, &raw, Work::Intake, "")
+    if !has("shard") {
+        let raw = bank(events / 2, false)?;
+        bench.case("intake, default settings", 3, &raw, Work::Intake, "")?;
+    }
+    Ok(())
 }
 
 /// The first so many events of a bank, with their identities: in our schema, or as their sources
@@ -183,7 +186,11 @@ impl Bench {
         })?;
         fill(&client, input, records)?;
         let count = records.len();
-        let null = || null(&client, input, count, &service, work);
+        let null = || {
+            // The service finds a broker at rest, having waited to join its group; so shall this.
+            std::thread::sleep(service.config.kafka.session_timeout);
+            null(&client, input, count, &service, work)
+        };
         let (null, measured) = if round.is_multiple_of(2) {
             (null()?, serve(&service, work, count)?)
         } else {

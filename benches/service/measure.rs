@@ -74,7 +74,8 @@ pub(crate) fn null(
             Instant::now() < deadline,
             "the null consumer read {read} of {count}"
         );
-        match consumer.poll(Duration::from_millis(50)) {
+        // As long as the service waits while a transaction is open.
+        match consumer.poll(Duration::from_millis(5)) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(message)) => {
@@ -170,7 +171,7 @@ pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measu
     })?;
     let [begin, .., end, _] = steps[..] else {
         bail!(
-            "{} commits are too few to measure",
+            "{} commits are too few to measure; ask for more events",
             steps.len().saturating_sub(1)
         );
     };
