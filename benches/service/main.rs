@@ -1,0 +1,276 @@
+//! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
+//!
+//! `cargo bench --bench service [-- [EVENTS] [shard | intake]]`, on the broker in
+//! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
+//! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
+//! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
+//! of the two goes first alternates. Started otherwise than by `cargo bench`, or with `--test`, it
+//! only shows that it works.
+
+mod broker;
+mod measure;
+
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use chrono::{DateTime, Utc};
+use nhiwatch::commands::run::service;
+use nhiwatch::config::Config;
+use nhiwatch::kafka::topics::{self, Wanted};
+use nhiwatch::kafka::{Service, settings};
+use nhiwatch::simulate::{Bank, Plan};
+use nhiwatch::wire::with_input;
+use nhiwatch_detectors::kernel::engine::Engine;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use broker::Broker;
+use measure::{Work, fill, null, processor, serve};
+
+const IDENTITIES: usize = 500;
+/// Figures of a round.
+const COLUMNS: usize = 7;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let quick = has("--test") || !has("--bench");
+    let asked = arguments.iter().find_map(|argument| argument.parse().ok());
+    let events = asked.unwrap_or(if quick { 20_000 } else { 1_000_000 });
+    let Some(broker) = Broker::find()? else {
+        say("no Kafka: set NHIWATCH_TEST_BROKERS, or see what `scripts/kafka start` says");
+        return Ok(());
+    };
+    let bench = Bench::new(&broker, quick)?;
+    if !has("intake") {
+        let native = bank(events, true)?;
+        bench.in_memory(&native)?;
+        bench.case("shard, default settings", 5, &native, Work::Watch, "")?;
+        let intervals = ["50ms", "200ms", "1s"];
+        for interval in if quick { &[] } else { &intervals[..] } {
+            // No limit but the interval.
+            let settings = format!("commit_interval: {interval}, commit_records: 1000000");
+            bench.case(&settings, 3, &native, Work::Watch, &settings)?;
+        }
+    }
+    if !has("shard") {
+        let raw = bank(events / 2, false)?;
+        bench.case("intake, default settings", 3, &raw, Work::Intake, "")?;
+    }
+    Ok(())
+}
+
+/// The first so many events of a bank, with their identities: in our schema, or as their sources
+/// write them.
+fn bank(events: usize, native: bool) -> Result<Vec<(String, String)>> {
+    let mut plan = Plan::new(IDENTITIES, 60, 1);
+    plan.native = native;
+    // A Monday that is past wherever the clock of this machine stands.
+    plan.start = DateTime::<Utc>::from_timestamp(1_762_128_000, 0).context("a date")?;
+    let bank = Bank::new(&plan)?;
+    let events = bank.events().take(events);
+    Ok(events.map(|line| (line.identity, line.json)).collect())
+}
+
+struct Bench {
+    brokers: String,
+    /// What makes this run's topics and members its own.
+    name: String,
+    quick: bool,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Bench {
+    fn new(broker: &Broker, quick: bool) -> Result<Self> {
+        Ok(Self {
+            brokers: broker.address.clone(),
+            name: format!("bench-{}", Utc::now().timestamp_millis()),
+            quick,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+        })
+    }
+
+    /// What the parts cost without any Kafka.
+    fn in_memory(&self, records: &[(String, String)]) -> Result<()> {
+        let service = self.service("memory", Work::Watch, "")?;
+        let every = service.config.kafka.commit_records;
+        let cost = |engine: Option<&mut Engine>, flush: bool| {
+            let (mut engine, mut alerts, mut bytes) = (engine, Vec::new(), 0);
+            let started = processor();
+            for batch in records.chunks(every) {
+                for (key, json) in batch {
+                    let (key, json) = (Some(key.as_bytes()), Some(json.as_bytes()));
+                    with_input(None, key, json, None, |input| {
+                        if let (Some(engine), Ok(input)) = (&mut engine, black_box(&input)) {
+                            engine.handle(input, &mut alerts);
+                        }
+                    });
+                }
+                if let (Some(engine), true) = (&mut engine, flush) {
+                    engine.flush(|_: &[u8], payload: Option<&[u8]>| {
+                        bytes += payload.map_or(0, <[u8]>::len);
+                    });
+                }
+            }
+            let count = records.len() as f64;
+            ((processor() - started) * 1e9 / count, bytes as f64 / count)
+        };
+        let fresh = || Engine::new(0, Arc::clone(&service.decision));
+        let (parse, _) = cost(None, false);
+        let (judge, _) = cost(Some(&mut fresh()), false);
+        let (flush, bytes) = cost(Some(&mut fresh()), true);
+        say(&format!(
+            "{} events of {IDENTITIES} identities in memory, ns of processor per event: parse {parse:.0}; parse \
+             and judge {judge:.0}; the same with the state encoded every {every} events {flush:.0}, \
+             {bytes:.0} bytes of state per event",
+            records.len()
+        ));
+        Ok(())
+    }
+
+    /// Measures `rounds` rounds and prints them.
+    fn case(
+        &self,
+        title: &str,
+        rounds: usize,
+        records: &[(String, String)],
+        work: Work,
+        settings: &str,
+    ) -> Result<()> {
+        say(&format!(
+            "\n{title}; {} records\n\n| round | null, records/s | service, records/s | ratio | null, \
+             µs of processor per record | service, the same | share of time in commits | state \
+             records per event |\n|---|---|---|---|---|---|---|---|",
+            records.len()
+        ));
+        let mut all = [const { Vec::new() }; COLUMNS];
+        for round in 0..if self.quick { 1 } else { rounds } {
+            let figures = self.round(round, records, work, settings)?;
+            say(&row(&(round + 1).to_string(), &figures));
+            for (all, figure) in all.iter_mut().zip(figures) {
+                all.push(figure);
+            }
+        }
+        for all in &mut all {
+            all.sort_by(f64::total_cmp);
+        }
+        let at = |pick: fn(usize) -> usize| all.each_ref().map(|all| all[pick(all.len())]);
+        say(&row("median", &at(|count| count / 2)));
+        say(&row("least", &at(|_| 0)));
+        say(&row("most", &at(|count| count - 1)));
+        Ok(())
+    }
+
+    /// One round on fresh topics: the figures of a row.
+    fn round(
+        &self,
+        round: usize,
+        records: &[(String, String)],
+        work: Work,
+        settings: &str,
+    ) -> Result<[f64; COLUMNS]> {
+        let name = format!("{}-{}", self.name, Utc::now().timestamp_millis());
+        let service = self.service(&name, work, settings)?;
+        let client = settings::client(&service.config.kafka)?;
+        let (input, wanted) = wanted(&service.config, work);
+        let brokers = &service.config.kafka.brokers;
+        self.runtime.block_on(async {
+            let found = topics::found(&client, &wanted, brokers).await?;
+            topics::create(&client, &service.config, &wanted, &found).await
+        })?;
+        fill(&client, input, records)?;
+        let count = records.len();
+        let null = || {
+            // The service finds a broker at rest, having waited to join its group; so shall this.
+            std::thread::sleep(service.config.kafka.session_timeout);
+            null(&client, input, count, &service, work)
+        };
+        let (null, measured) = if round.is_multiple_of(2) {
+            (null()?, serve(&service, work, count)?)
+        } else {
+            let measured = serve(&service, work, count)?;
+            (null()?, measured)
+        };
+        let reader: BaseConsumer = settings::reader(&client, "read_uncommitted").create()?;
+        let (_, states) =
+            reader.fetch_watermarks(&service.config.topics.state, 0, Duration::from_secs(10))?;
+        let admin: AdminClient<DefaultClientContext> = client.create()?;
+        let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();
+        self.runtime
+            .block_on(admin.delete_topics(&names, &AdminOptions::new()))?;
+        Ok([
+            null.rate,
+            measured.rate,
+            measured.rate / null.rate,
+            null.processor,
+            measured.processor,
+            measured.commits,
+            states as f64 / count as f64,
+        ])
+    }
+
+    /// The service as `nhiwatch run` makes it, on topics called after `name`.
+    fn service(&self, name: &str, work: Work, settings: &str) -> Result<Service> {
+        let quick = if self.quick {
+            "commit_records: 4000"
+        } else {
+            ""
+        };
+        let roles = match work {
+            Work::Watch => "roles: [watch]".to_owned(),
+            Work::Intake => {
+                format!("roles: [intake]\nsources: [{{topic: {name}.raw, mapping: auto}}]")
+            }
+        };
+        let own: Vec<&str> = [settings, quick]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect();
+        let own: String = own.iter().map(|text| format!(", {text}")).collect();
+        let text = format!(
+            "{roles}\nkafka: {{brokers: \"{}\", instance: {name}, session_timeout: 6s{own}}}\n\
+             topics: {{partitions: 1, events: {name}.events, alerts: {name}.alerts, \
+             state: {name}.state, deadletter: {name}.deadletter, inventory: {name}.inventory, \
+             feedback: {name}.feedback}}\n",
+            self.brokers
+        );
+        let config = Config::parse(&text, None).map_err(|problems| anyhow!("{problems:?}"))?;
+        Ok(service(config)?)
+    }
+}
+
+/// The topic that is read, and all that must be there.
+fn wanted(config: &Config, work: Work) -> (&str, Vec<Wanted<'_>>) {
+    let mut wanted = topics::wanted(config);
+    let raw = config.sources.first().filter(|_| work == Work::Intake);
+    let input = raw.map_or(config.topics.events.as_str(), |source| &source.topic);
+    if raw.is_some() {
+        wanted.push(Wanted {
+            name: input,
+            partitions: 1,
+            compacted: false,
+        });
+    }
+    (input, wanted)
+}
+
+fn row(name: &str, figures: &[f64; COLUMNS]) -> String {
+    let [null, rate, ratio, null_cost, cost, commits, states] = figures;
+    let rest = match commits.is_nan() {
+        true => "- | -".to_owned(),
+        false => format!("{:.0} % | {states:.3}", commits * 100.0),
+    };
+    format!("| {name} | {null:.0} | {rate:.0} | {ratio:.2} | {null_cost:.1} | {cost:.1} | {rest} |")
+}
+
+/// One line of the report.
+fn say(text: &str) {
+    // Where nobody listens any more there is nobody to tell.
+    writeln!(io::stdout().lock(), "{text}").ok();
+}

@@ -1,0 +1,211 @@
+//! The two that are compared: a consumer that polls and parses, and the service's own thread.
+
+use std::hint::black_box;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail, ensure};
+use nhiwatch::kafka::{Service, intake, settings, shard};
+use nhiwatch::metrics::Intake;
+use nhiwatch::wire::{control, with_input};
+use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::time::Timestamp;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Work {
+    /// One shard on the event topic.
+    Watch,
+    /// The intake on a raw topic.
+    Intake,
+}
+
+/// Writes `records` to `topic`, compressed as the intake writes events, but in no transaction.
+pub(crate) fn fill(client: &ClientConfig, topic: &str, records: &[(String, String)]) -> Result<()> {
+    let mut settings = settings::producer(client, "");
+    settings.remove("transactional.id");
+    settings.remove("transaction.timeout.ms");
+    let producer: BaseProducer = settings.create()?;
+    for (key, json) in records {
+        let mut record = BaseRecord::to(topic).key(key).payload(json);
+        while let Err((error, back)) = producer.send(record) {
+            ensure!(error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull));
+            record = back;
+            producer.poll(Duration::from_millis(10));
+        }
+        producer.poll(Duration::ZERO);
+    }
+    Ok(producer.flush(Duration::from_secs(60))?)
+}
+
+/// A consumer with the service's settings that polls, parses and does no more.
+pub(crate) fn null(
+    client: &ClientConfig,
+    topic: &str,
+    count: usize,
+    service: &Service,
+    work: Work,
+) -> Result<Measured> {
+    let group = format!("{topic}-null");
+    let session = service.config.kafka.session_timeout;
+    let consumer: BaseConsumer =
+        settings::consumer(client, &group, "null", &[topic], session).create()?;
+    let mut start = TopicPartitionList::new();
+    start.add_partition_offset(topic, 0, Offset::Offset(0))?;
+    consumer.assign(&start)?;
+    let reader = service.sources.reader("auto")?;
+    let parse = |message: &BorrowedMessage<'_>| match work {
+        Work::Watch => parse(message),
+        Work::Intake => reader.events(message.payload().unwrap_or_default(), &mut |event| {
+            black_box(event).ok();
+        }),
+    };
+    let (mut read, mut started) = (0, (Instant::now(), processor()));
+    let deadline = started.0 + PATIENCE;
+    while read < count {
+        ensure!(
+            Instant::now() < deadline,
+            "the null consumer read {read} of {count}"
+        );
+        // As long as the service waits while a transaction is open.
+        match consumer.poll(Duration::from_millis(5)) {
+            None | Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(error)) => return Err(error.into()),
+            Some(Ok(message)) => {
+                if read == 0 {
+                    started = (Instant::now(), processor());
+                }
+                parse(&message);
+                read += 1;
+            }
+        }
+    }
+    let used = processor() - started.1;
+    Ok(Measured {
+        rate: count as f64 / started.0.elapsed().as_secs_f64(),
+        processor: used * 1e6 / count as f64,
+        commits: f64::NAN,
+    })
+}
+
+/// What a shard does with a record before its engine gets it.
+fn parse(message: &BorrowedMessage<'_>) {
+    let kind = message.headers().and_then(|headers| {
+        let found = headers.iter().find(|header| header.key == control::HEADER);
+        found.and_then(|header| header.value)
+    });
+    let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok());
+    let received = message.timestamp().to_millis();
+    let received = received.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
+    with_input(kind, message.key(), message.payload(), received, |input| {
+        black_box(input).ok();
+    });
+}
+
+/// One measure.
+pub(crate) struct Measured {
+    /// Records per second.
+    pub(crate) rate: f64,
+    /// Microseconds of processor per record, over all threads of this process.
+    pub(crate) processor: f64,
+    /// Share of the time spent committing; not a number where nobody measures it.
+    pub(crate) commits: f64,
+}
+
+/// Lets the service's own thread work until `count` records are committed.
+///
+/// Timed is from the assignment, when nothing has been fetched yet, to the last commit but one:
+/// joining the group and restoring come before, and the last transaction waits for records that
+/// never come.
+pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measured> {
+    let metrics = &service.metrics;
+    let done = || -> u64 {
+        match work {
+            Work::Watch => Fate::ALL
+                .iter()
+                .map(|&fate| metrics.record_count(fate))
+                .sum(),
+            Work::Intake => Intake::ALL
+                .iter()
+                .map(|&kind| metrics.intake_count(kind))
+                .sum(),
+        }
+    };
+    let part = match work {
+        Work::Watch => shard::part(0),
+        Work::Intake => intake::PART.to_owned(),
+    };
+    service.health.set_unready(&part, "starting");
+    // The assignment, then each commit: when, how many records, and what was used by then.
+    let mut steps: Vec<(Instant, u64, f64, f64)> = Vec::new();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| match work {
+            Work::Watch => shard::run(service, 0),
+            Work::Intake => intake::run(service),
+        });
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = 0;
+        while last < count as u64 && !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+            let now = done();
+            if now > last || (steps.is_empty() && service.health.obstacle().is_none()) {
+                last = now;
+                steps.push((Instant::now(), now, processor(), committing(service)));
+            }
+        }
+        service.stop.store(true, Ordering::Release);
+        let outcome = thread.join().map_err(|_| anyhow!("the thread panicked"))?;
+        outcome?;
+        ensure!(
+            last >= count as u64,
+            "the service committed {last} of {count}"
+        );
+        Ok(())
+    })?;
+    let [begin, .., end, _] = steps[..] else {
+        bail!(
+            "{} commits are too few to measure; ask for more events",
+            steps.len().saturating_sub(1)
+        );
+    };
+    let (records, seconds) = (end.1 as f64, (end.0 - begin.0).as_secs_f64());
+    Ok(Measured {
+        rate: records / seconds,
+        processor: (end.2 - begin.2) * 1e6 / records,
+        commits: match work {
+            Work::Watch => (end.3 - begin.3) / seconds,
+            Work::Intake => f64::NAN,
+        },
+    })
+}
+
+/// Seconds of processor that this process has used, in hundredths; not a number where the system
+/// does not say.
+pub(crate) fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name before may hold anything but ends with the last parenthesis.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Option<u64> = ticks.map(|field| field.parse::<u64>().ok()).sum();
+    ticks
+        .filter(|_| !stat.is_empty())
+        .map_or(f64::NAN, |ticks| ticks as f64 / 100.0)
+}
+
+/// Seconds spent in commits so far.
+fn committing(service: &Service) -> f64 {
+    let text = service.metrics.render().unwrap_or_default();
+    let mut lines = text.lines();
+    let sum = lines.find_map(|line| line.strip_prefix("nhiwatch_commit_seconds_sum "));
+    sum.and_then(|sum| sum.parse().ok()).unwrap_or_default()
+}
+
+/// How long one measure may take.
+const PATIENCE: Duration = Duration::from_secs(180);
