@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,7 +15,11 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 use crate::failure::Failure;
 use crate::metrics::Metrics;
@@ -84,11 +91,108 @@ pub async fn serve_on(
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(show_ready))
         .with_state((metrics, health));
-    axum::serve(listener, routes)
+    axum::serve(Few::of(listener), routes)
         .with_graceful_shutdown(shutdown)
         .await
         .map_err(|error| Failure::Environment(format!("serving metrics failed: {error}")))
 }
+
+/// A listener that has few connections open at once, and none for long: who connects and says nothing
+/// must not use up the files the process may open.
+struct Few {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+impl Few {
+    fn of(listener: TcpListener) -> Self {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        Self { listener, places }
+    }
+}
+
+impl Listener for Few {
+    type Io = Brief;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        // The semaphore is never closed, and so always gives a place in the end.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let io = Brief {
+            stream,
+            end: Box::pin(tokio::time::sleep(LIFETIME)),
+            _place: place,
+        };
+        (io, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that ends after [`LIFETIME`], whatever it waits for.
+struct Brief {
+    stream: TcpStream,
+    end: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Brief {
+    fn over(&mut self, context: &mut Context<'_>) -> bool {
+        self.end.as_mut().poll(context).is_ready()
+    }
+}
+
+fn timed_out<T>() -> Poll<std::io::Result<T>> {
+    Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+impl AsyncRead for Brief {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.over(context) {
+            return timed_out();
+        }
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Brief {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        if self.over(context) {
+            return timed_out();
+        }
+        Pin::new(&mut self.stream).poll_write(context, from)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Connections at once.
+const CONNECTIONS: usize = 64;
+/// How long one may last: a scrape takes milliseconds.
+const LIFETIME: Duration = Duration::from_secs(10);
 
 type Shared = (Metrics, Arc<Health>);
 
@@ -175,6 +279,25 @@ mod tests {
         );
         stop.send(()).unwrap();
         server.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_connects_and_says_nothing_does_not_keep_others_out_for_long() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let health = Arc::new(Health::default());
+        let metrics = Metrics::new().unwrap();
+        let server = tokio::spawn(serve_on(listener, metrics, health, std::future::pending()));
+        let answer = tokio::task::spawn_blocking(move || {
+            let silent: Vec<TcpStream> = (0..=CONNECTIONS)
+                .map(|_| TcpStream::connect(address).unwrap())
+                .collect();
+            let answer = ask(address, "GET /healthz");
+            drop(silent);
+            answer
+        });
+        assert!(answer.await.unwrap().contains("alive"));
+        server.abort();
     }
 
     #[tokio::test]

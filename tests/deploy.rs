@@ -148,6 +148,13 @@ fn composed() -> Config {
 }
 
 #[test]
+fn the_configuration_for_trying_is_valid() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/try.yaml");
+    let config = nhiwatch::config::Config::load(Some(path.as_ref())).unwrap();
+    assert_eq!(config.sources[0].topic, "bank.raw");
+}
+
+#[test]
 fn the_composed_configuration_is_valid_and_reaches_the_broker() {
     let compose = yaml("docker-compose.yml");
     let kafka = &compose["services"]["kafka"]["environment"];

@@ -104,9 +104,15 @@ fn parse(message: &BorrowedMessage<'_>) {
     let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok());
     let received = message.timestamp().to_millis();
     let received = received.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
-    with_input(kind, message.key(), message.payload(), received, |input| {
-        black_box(input).ok();
-    });
+    with_input(
+        kind,
+        message.key(),
+        message.payload(),
+        received,
+        |input, _| {
+            black_box(input).ok();
+        },
+    );
 }
 
 /// One measure.
