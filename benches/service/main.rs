@@ -106,7 +106,7 @@ impl Bench {
             for batch in records.chunks(every) {
                 for (key, json) in batch {
                     let (key, json) = (Some(key.as_bytes()), Some(json.as_bytes()));
-                    with_input(None, key, json, None, |input| {
+                    with_input(None, key, json, None, |input, _| {
                         if let (Some(engine), Ok(input)) = (&mut engine, black_box(&input)) {
                             engine.handle(input, &mut alerts);
                         }
