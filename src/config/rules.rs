@@ -11,9 +11,15 @@ use super::{Config, Profile};
 /// What librdkafka is told by nhiwatch itself, with what to use instead. Exactly-once rests on them.
 pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("acks", "it follows from transactions"),
+    ("allow.auto.create.topics", "use `nhiwatch topics --create`"),
     ("auto.offset.reset", "use `start`"),
     ("bootstrap.servers", "use `kafka.brokers`"),
+    ("check.crcs", "a damaged record must not be judged"),
     ("client.id", "use `kafka.instance`"),
+    (
+        "delivery.timeout.ms",
+        "it must end before the transaction does",
+    ),
     (
         "enable.auto.commit",
         "offsets are committed in transactions",
@@ -28,6 +34,14 @@ pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("group.instance.id", "use `kafka.instance`"),
     ("group.protocol", "the assignment depends on it"),
     ("isolation.level", "exactly-once depends on it"),
+    (
+        "max.poll.interval.ms",
+        "it is never below `kafka.session_timeout`",
+    ),
+    (
+        "message.timeout.ms",
+        "it must end before the transaction does",
+    ),
     ("metadata.broker.list", "use `kafka.brokers`"),
     (
         "partition.assignment.strategy",
@@ -54,6 +68,7 @@ pub const SET_BY_NHIWATCH: &[(&str, &str)] = &[
     ("ssl.key.location", "use `kafka.security.key_file`"),
     ("ssl.key.password", "use `kafka.security.ssl_key_password`"),
     ("ssl.key.pem", "use `kafka.security.key_file`"),
+    ("transaction.timeout.ms", "restoring depends on it"),
     ("transactional.id", "it is made of `kafka.instance`"),
 ];
 

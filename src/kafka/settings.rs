@@ -1,4 +1,4 @@
-//! Client settings: those that exactly-once and speed rest on, and the user's own beside them.
+//! Client settings: those that exactly-once rests on, those for speed, and the user's own.
 
 use std::time::Duration;
 
@@ -13,6 +13,37 @@ pub const WATCH_GROUP: &str = "nhiwatch-watch";
 /// Consumer group of the intake thread.
 pub const INTAKE_GROUP: &str = "nhiwatch-intake";
 
+/// What serves speed only, and so holds where the user has not set it.
+const CLIENT: &[(&str, &str)] = &[("reconnect.backoff.max.ms", "5000")];
+const CONSUMER: &[(&str, &str)] = &[
+    // A topic may be made long after our start.
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    ("fetch.min.bytes", "1"),
+    ("fetch.wait.max.ms", "50"),
+    ("fetch.max.bytes", "16777216"),
+    ("max.partition.fetch.bytes", "2097152"),
+    ("receive.message.max.bytes", "33554432"),
+    ("queued.min.messages", "20000"),
+    ("queued.max.messages.kbytes", "32768"),
+    // At its default of 1000 a fast consumer idles: 13 times slower.
+    ("fetch.queue.backoff.ms", "5"),
+];
+const READER: &[(&str, &str)] = &[("fetch.wait.max.ms", "50"), ("fetch.queue.backoff.ms", "5")];
+const PRODUCER: &[(&str, &str)] = &[
+    ("linger.ms", "5"),
+    ("compression.type", "zstd"),
+    ("batch.size", "1000000"),
+    ("queue.buffering.max.messages", "1000000"),
+    ("queue.buffering.max.kbytes", "262144"),
+];
+
+/// Other names that librdkafka has for some of these.
+const ALIASES: &[(&str, &str)] = &[
+    ("compression.type", "compression.codec"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+];
+
 /// What every client needs: where the brokers are, who we are, and the user's own settings.
 ///
 /// # Errors
@@ -25,8 +56,8 @@ pub fn client(kafka: &Kafka) -> Result<ClientConfig, Failure> {
     client
         .set("bootstrap.servers", &kafka.brokers)
         .set("client.id", format!("nhiwatch-{}", kafka.instance))
-        .set("reconnect.backoff.max.ms", "5000")
         .set("allow.auto.create.topics", "false");
+    default(&mut client, CLIENT);
     let security = &kafka.security;
     client.set("security.protocol", security.protocol.word());
     if let Some(mechanism) = security.mechanism {
@@ -86,19 +117,13 @@ pub fn consumer(
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
-        // A topic may be made long after our start.
-        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("session.timeout.ms", session.as_millis().to_string())
-        .set("max.poll.interval.ms", "120000")
-        .set("fetch.min.bytes", "1")
-        .set("fetch.wait.max.ms", "50")
-        .set("fetch.max.bytes", "16777216")
-        .set("max.partition.fetch.bytes", "2097152")
-        .set("receive.message.max.bytes", "33554432")
-        .set("queued.min.messages", "20000")
-        .set("queued.max.messages.kbytes", "32768")
-        // At its default of 1000 a fast consumer idles: 13 times slower.
-        .set("fetch.queue.backoff.ms", "5");
+        // librdkafka wants no less than the session's.
+        .set(
+            "max.poll.interval.ms",
+            session.as_millis().max(120_000).to_string(),
+        );
+    default(&mut consumer, CONSUMER);
     consumer
 }
 
@@ -111,9 +136,8 @@ pub fn reader(client: &ClientConfig, isolation: &str) -> ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        .set("isolation.level", isolation)
-        .set("fetch.wait.max.ms", "50")
-        .set("fetch.queue.backoff.ms", "5");
+        .set("isolation.level", isolation);
+    default(&mut reader, READER);
     reader
 }
 
@@ -124,13 +148,101 @@ pub fn producer(client: &ClientConfig, id: &str) -> ClientConfig {
     producer
         .set("transactional.id", id)
         .set("acks", "all")
-        .set("linger.ms", "5")
-        .set("compression.type", "zstd")
-        .set("batch.size", "1000000")
         .set("partitioner", "murmur2_random")
         .set("transaction.timeout.ms", "15000")
-        .set("message.timeout.ms", "10000")
-        .set("queue.buffering.max.messages", "1000000")
-        .set("queue.buffering.max.kbytes", "262144");
+        .set("message.timeout.ms", "10000");
+    default(&mut producer, PRODUCER);
     producer
+}
+
+/// Sets those of `settings` that the user has not, by whatever name.
+fn default(client: &mut ClientConfig, settings: &[(&str, &str)]) {
+    for (key, value) in settings {
+        let alias = ALIASES.iter().find(|(name, _)| name == key);
+        let given = client.get(key).or_else(|| client.get(alias?.1));
+        if given.is_none() {
+            client.set(*key, *value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+    use crate::config::{Config, Mechanism, SET_BY_NHIWATCH, Secret};
+
+    const SESSION: Duration = Duration::from_secs(45);
+
+    fn every(kafka: &Kafka) -> [ClientConfig; 4] {
+        let client = client(kafka).unwrap();
+        let consumer = consumer(&client, "g", "m", &["t"], SESSION);
+        let reader = reader(&client, "read_committed");
+        let producer = producer(&client, "id");
+        [client, consumer, reader, producer]
+    }
+
+    fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let tables = [CLIENT, CONSUMER, READER, PRODUCER];
+        tables.into_iter().flatten().copied()
+    }
+
+    #[test]
+    fn what_is_set_is_either_refused_to_the_user_or_a_default() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "x").unwrap();
+        let mut kafka = Kafka::default();
+        let security = &mut kafka.security;
+        security.mechanism = Some(Mechanism::ScramSha512);
+        security.username = Some("u".into());
+        for file in [
+            &mut security.ca_file,
+            &mut security.certificate_file,
+            &mut security.key_file,
+        ] {
+            *file = Some(PathBuf::from("x"));
+        }
+        for place in [&mut security.sasl_password, &mut security.ssl_key_password] {
+            *place = Some(Secret::File(secret.path().to_owned()));
+        }
+        let refused = |key: &str| SET_BY_NHIWATCH.iter().any(|(set, _)| *set == key);
+        for client in every(&kafka) {
+            for key in client.config_map().into_keys() {
+                let default = defaults().any(|(set, _)| set == key);
+                assert!(default != refused(key), "{key}");
+            }
+        }
+        let aliases = ALIASES.iter().map(|(_, alias)| *alias);
+        for key in defaults().map(|(key, _)| key).chain(aliases) {
+            assert!(!refused(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_users_own_settings_win_over_defaults() {
+        let mut kafka = Kafka::default();
+        let aliases = ALIASES.iter().copied();
+        let names: Vec<_> = defaults()
+            .map(|(key, _)| (key, key))
+            .chain(aliases)
+            .collect();
+        for (key, name) in names {
+            kafka.librdkafka = [(name.to_owned(), "7".to_owned())].into();
+            for client in every(&kafka) {
+                assert_eq!(client.get(name), Some("7"), "{name}");
+                assert!(name == key || client.get(key).is_none(), "{key} and {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_session_that_a_file_may_ask_for_makes_a_consumer() {
+        let client = client(&Config::default().kafka).unwrap();
+        let session = Duration::from_secs(300);
+        let made = consumer(&client, "g", "m", &["t"], session).create::<BaseConsumer>();
+        assert!(made.is_ok(), "{:?}", made.err());
+    }
 }
