@@ -72,4 +72,12 @@ mod tests {
         alert.severity = Severity::Critical;
         alert
     }
+
+    /// The same as a rule of a detector raises it that otherwise estimates.
+    pub(super) fn closed_venue() -> Alert {
+        let mut alert = sample();
+        alert.baseline = BaselineState::Learning;
+        alert.finding.p_value = None;
+        alert
+    }
 }

@@ -56,11 +56,11 @@ pub fn ocsf(alert: &Alert) -> String {
     })
 }
 
-/// Where the confidence of `alert` comes from: what its detector's card says.
-pub(super) fn family(alert: &Alert) -> Family {
-    match card(alert) {
-        Some(card) => card.family,
-        None if alert.finding.p_value.is_some() => Family::Statistical,
+/// Where the confidence of `alert` comes from: a detector may have rules beside its estimates, and
+/// only an estimate has a p-value.
+const fn family(alert: &Alert) -> Family {
+    match alert.finding.p_value {
+        Some(_) => Family::Statistical,
         None => Family::Policy,
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::super::tests::{bare, sample};
+use super::super::tests::{bare, closed_venue, sample};
 use super::{Attack, ocsf};
 
 fn value(text: &str) -> Value {
@@ -77,6 +77,14 @@ fn a_new_finding_of_a_rule_has_no_baseline() {
     for absent in ["anomaly_analyses", "resources"] {
         assert!(finding.get(absent).is_none(), "{absent}");
     }
+}
+
+#[test]
+fn a_rule_of_a_detector_that_also_estimates_is_a_rule() {
+    let finding = value(&ocsf(&closed_venue()));
+    assert_eq!(finding["finding_info"]["analytic"]["type_id"], 1);
+    assert_eq!(finding["confidence_id"], 3);
+    assert!(finding.get("anomaly_analyses").is_none());
 }
 
 #[test]

@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
-use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Family, Severity};
+use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Severity};
 use nhiwatch_detectors::kernel::inventory::Declared;
-
-use super::ocsf::family;
 
 /// `alert` as lines of text, each ended; with ANSI colours where `colour`.
 ///
@@ -159,19 +157,18 @@ fn how_sure(alert: &Alert) -> String {
         BaselineState::Provisional => "less than four weeks of history",
         BaselineState::Mature => "four weeks of history or more",
     };
-    match (family(alert), alert.finding.p_value) {
-        (_, Some(p)) => {
+    match alert.finding.p_value {
+        Some(p) => {
             let bits = p.bits();
             format!("p = {p} ({bits:.0} bits of surprise); {baseline}")
         }
-        (Family::Policy, None) => "certain: a rule, not an estimate".into(),
-        (Family::Statistical, None) => baseline.into(),
+        None => "certain: a rule, not an estimate".into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{bare, sample};
+    use super::super::tests::{bare, closed_venue, sample};
     use super::{escape, person};
 
     #[test]
@@ -207,6 +204,12 @@ mod tests {
           clears    activity at this hour on 3 further Sundays
           incident  abababababababababababababababab revision 1, 1 finding
         ");
+    }
+
+    #[test]
+    fn a_rule_of_a_detector_that_also_estimates_is_certain() {
+        let text = person(&closed_venue(), false);
+        assert!(text.contains("how sure  certain: a rule"), "{text}");
     }
 
     #[test]
