@@ -11,6 +11,7 @@ use serde_saphyr::Spanned;
 use sha2::{Digest, Sha256};
 
 use self::file::{Clock, File, Hours};
+use crate::failure::Failure;
 
 mod file;
 
@@ -103,6 +104,17 @@ pub enum CalendarError {
         /// The file read second.
         second: String,
     },
+}
+
+impl From<CalendarError> for Failure {
+    fn from(error: CalendarError) -> Self {
+        match error {
+            CalendarError::Read { .. } => Self::Environment(error.to_string()),
+            CalendarError::Invalid { .. } | CalendarError::Twice { .. } => {
+                Self::Invalid(error.to_string())
+            }
+        }
+    }
 }
 
 /// One venue: what its file says, with every trading day worked out.

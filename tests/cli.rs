@@ -90,6 +90,30 @@ fn check_knows_the_mappings_that_come_with_the_program() {
 }
 
 #[test]
+fn calendars_that_cannot_be_read_are_the_environments_fault_and_wrong_ones_the_users() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, events) = (folder.path().join("c.yaml"), folder.path().join("e.json"));
+    std::fs::write(&events, "").unwrap();
+    let (file, events) = (file.to_str().unwrap(), events.to_str().unwrap());
+    std::fs::create_dir(folder.path().join("wrong")).unwrap();
+    std::fs::write(folder.path().join("wrong/x.yaml"), "mic: 1\n").unwrap();
+    for (calendars, expected) in [("none", 3), ("wrong", 1)] {
+        let directory = folder.path().join(calendars);
+        let text = format!("calendars: {{directory: {}}}\n", directory.display());
+        std::fs::write(file, text).unwrap();
+        for args in [
+            &["check", "--config", file][..],
+            &["backtest", "--config", file, events],
+            &["run", "--config", file],
+        ] {
+            let (code, _, err) = nhiwatch(args);
+            assert_eq!(code, expected, "{args:?}: {err}");
+            assert!(err.contains(calendars), "{args:?}: {err}");
+        }
+    }
+}
+
+#[test]
 fn a_flag_can_be_given_by_the_environment() {
     let (code, ..) = nhiwatch_with(&["check"], &[("NHIWATCH_CONFIG", "tests/config/prod.yaml")]);
     assert_eq!(code, 1);

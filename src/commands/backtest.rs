@@ -63,8 +63,7 @@ pub struct BacktestArgs {
 /// read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
-    let calendars = calendars::load(config.calendars.directory.as_deref())
-        .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let calendars = calendars::load(config.calendars.directory.as_deref())?;
     let sources = args.logs.mappings()?;
     let form = Form::of(args, &sources)?;
     if let Some(alerts) = &args.alerts {

@@ -10,7 +10,7 @@ use nhiwatch_detectors::kernel::calendar::Session;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use serde::Serialize;
 
-use crate::calendars::{CalendarError, Venue, venues};
+use crate::calendars::{Venue, venues};
 use crate::failure::Failure;
 
 /// Lists the trading calendars, or the sessions of one venue.
@@ -62,10 +62,7 @@ pub fn run(args: &CalendarsArgs) -> Result<ExitCode, Failure> {
 }
 
 fn render(args: &CalendarsArgs) -> Result<String, Failure> {
-    let venues = venues(args.directory.as_deref()).map_err(|error| match error {
-        CalendarError::Read { .. } => Failure::Environment(error.to_string()),
-        _ => Failure::Invalid(error.to_string()),
-    })?;
+    let venues = venues(args.directory.as_deref())?;
     let Some(mic) = &args.mic else {
         return table(
             VenueRow::COLUMNS,

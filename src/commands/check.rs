@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::calendars;
 use crate::failure::Failure;
 
 /// Check a configuration file
@@ -15,13 +16,14 @@ pub struct CheckArgs {
     pub config: Option<PathBuf>,
 }
 
-/// Checks the file.
+/// Checks the file, and the calendars it names.
 ///
 /// # Errors
 ///
-/// Where it is invalid, or cannot be read.
+/// Where one is invalid, or cannot be read.
 pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    super::config(args.config.as_deref())?;
+    let config = super::config(args.config.as_deref())?;
+    calendars::load(config.calendars.directory.as_deref())?;
     super::say(&match &args.config {
         Some(file) => format!("{} is fine\n", file.display()),
         None => "no config file given; the defaults are fine\n".to_owned(),

@@ -81,8 +81,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// # Errors
 /// Where the calendars, the mappings or the metrics cannot be made.
 pub fn service(config: Config) -> Result<Service, Failure> {
-    let calendars = calendars::load(config.calendars.directory.as_deref())
-        .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let calendars = calendars::load(config.calendars.directory.as_deref())?;
     let sources = Sources::load(None)?;
     let decision = Decision::new(
         &config.detectors,
