@@ -88,6 +88,7 @@ fn each_bad_file_is_told_what_is_wrong() {
         "broken",
         "list",
         "prod",
+        "demo",
         "two",
         "alias",
         "roles",

@@ -53,12 +53,13 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// The embedded broker: no restore, no meta check, any teardown ends the process.
+    /// The embedded broker: no restore, no meta check, any teardown ends the process. No file may
+    /// ask for it.
     Demo,
     /// One broker, replication factor 1.
     #[default]
     Dev,
-    /// Refuses replication factor 1 and state topics that are not compacted.
+    /// Refuses replication factor 1.
     Prod,
 }
 

@@ -86,6 +86,7 @@ pub(super) fn broken(
         given,
         problems: Vec::new(),
     };
+    check.profile(config);
     check.roles(config);
     check.kafka(config);
     check.security(config);
@@ -122,6 +123,13 @@ impl Check<'_> {
                     .map_or(node.at.clone(), |entry| entry.at.clone()),
                 _ => node.at.clone(),
             })
+    }
+
+    fn profile(&mut self, config: &Config) {
+        let message =
+            "`demo` is for the broker in `nhiwatch demo` only: nothing is restored with it";
+        let hint = "use `dev` for one broker, `prod` for several";
+        self.demand(config.profile != Profile::Demo, &["profile"], message, hint);
     }
 
     fn roles(&mut self, config: &Config) {
