@@ -64,7 +64,8 @@ pub fn run(args: &TopicsArgs) -> Result<ExitCode, Failure> {
         let partitions = topic
             .partitions
             .map_or("missing".to_owned(), |n| format!("{n} partitions"));
-        let (name, copies, cleanup) = (&topic.name, topic.replication, &topic.cleanup);
+        let (name, copies) = (&topic.name, topic.replication);
+        let cleanup = topic.cleanup.as_deref().unwrap_or("policy not to be seen");
         say(&format!(
             "{name:<20} {partitions:<14} replication {copies}  {cleanup}\n"
         ))?;

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::{Config, Profile};
 use crate::failure::Failure;
@@ -30,8 +33,8 @@ pub struct Found {
     pub partitions: Option<usize>,
     /// Its replication factor.
     pub replication: usize,
-    /// Its `cleanup.policy`.
-    pub cleanup: String,
+    /// Its `cleanup.policy`, or why we may not see it.
+    pub cleanup: Result<String, RDKafkaErrorCode>,
 }
 
 /// The topics that `config` needs, without the raw ones, which belong to whoever fills them.
@@ -84,7 +87,7 @@ pub async fn found(
             replication: there
                 .and_then(|there| there.partitions().first())
                 .map_or(0, |partition| partition.replicas().len()),
-            cleanup: String::new(),
+            cleanup: Ok(String::new()),
         };
         if there.is_some() {
             let resource = ResourceSpecifier::Topic(topic.name);
@@ -92,13 +95,10 @@ pub async fn found(
                 .describe_configs([&resource], &AdminOptions::new())
                 .await
                 .map_err(away)?;
-            let config = configs.into_iter().find_map(Result::ok);
-            let policy = config
-                .as_ref()
-                .and_then(|config| config.get("cleanup.policy"));
-            found.cleanup = policy
-                .and_then(|policy| policy.value.clone())
-                .unwrap_or_default();
+            let policy = |config: &ConfigResource| config.get("cleanup.policy")?.value.clone();
+            if let Some(config) = configs.into_iter().next() {
+                found.cleanup = config.map(|config| policy(&config).unwrap_or_default());
+            }
         }
         all.push(found);
     }
@@ -117,12 +117,15 @@ pub fn faults(config: &Config, wanted: &[Wanted<'_>], found: &[Found]) -> Vec<St
             ));
             continue;
         }
-        if wanted.compacted && !found.cleanup.contains("compact") {
-            faults.push(format!(
-                "{name} is not compacted (cleanup.policy={}); set cleanup.policy=compact, or old \
-                 state is lost",
-                found.cleanup
-            ));
+        match &found.cleanup {
+            Ok(cleanup) if wanted.compacted && cleanup != "compact" => faults.push(format!(
+                "{name} has cleanup.policy={cleanup}; set cleanup.policy=compact alone, or what was \
+                 quiet for long is lost"
+            )),
+            Err(error) if wanted.compacted => faults.push(format!(
+                "{name}: its cleanup.policy cannot be seen ({error}); allow us DescribeConfigs on it"
+            )),
+            _ => {}
         }
         if config.profile == Profile::Prod && found.replication < 2 {
             faults.push(format!(
@@ -198,12 +201,12 @@ mod tests {
             name: wanted.name.to_owned(),
             partitions: usize::try_from(wanted.partitions).ok(),
             replication: 1,
-            cleanup: if wanted.compacted {
+            cleanup: Ok(if wanted.compacted {
                 "compact"
             } else {
                 "delete"
             }
-            .to_owned(),
+            .to_owned()),
         };
         wanted(config).into_iter().map(there).collect()
     }
@@ -222,15 +225,17 @@ mod tests {
         let fine = found(&config);
         check(&config, &fine, &[]);
         let mut broken = fine.clone();
-        broken[1].cleanup = "delete".to_owned();
+        broken[1].cleanup = Ok("compact,delete".to_owned());
         broken[1].partitions = Some(3);
         broken[2].partitions = None;
+        broken[4].cleanup = Err(RDKafkaErrorCode::TopicAuthorizationFailed);
         check(
             &config,
             &broken,
             &[
-                "is not compacted",
+                "nhi.state has cleanup.policy=compact,delete",
                 "nhi.alerts is missing",
+                "allow us DescribeConfigs",
                 "recreate nhi.state",
             ],
         );
