@@ -18,6 +18,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_intake_records_total",
     "nhiwatch_heartbeats_total",
     "nhiwatch_deadletters_total",
+    "nhiwatch_unknown_fields_total",
     "nhiwatch_detector_evaluations_total",
     "nhiwatch_detector_findings_total",
     "nhiwatch_detector_panics_total",
@@ -98,6 +99,7 @@ pub struct Metrics {
     intake: IntCounterVec,
     heartbeats: IntCounter,
     deadletters: IntCounterVec,
+    unknown_fields: IntCounter,
     evaluations: IntCounterVec,
     findings: IntCounterVec,
     panics: IntCounterVec,
@@ -142,6 +144,10 @@ impl Metrics {
                 "nhiwatch_deadletters_total",
                 "Records sent to the dead-letter topic, by reason.",
                 &["reason"],
+            )?,
+            unknown_fields: list.counter(
+                "nhiwatch_unknown_fields_total",
+                "Fields of events that were ignored because the schema does not know them.",
             )?,
             evaluations: list.counters(
                 "nhiwatch_detector_evaluations_total",
@@ -273,6 +279,11 @@ impl Metrics {
     /// Counts one record sent to the dead-letter topic; `reason` is a word of ours, not of the data.
     pub fn deadletter(&self, reason: &'static str) {
         self.deadletters.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts `count` fields that the event schema does not know.
+    pub fn unknown_fields(&self, count: u64) {
+        self.unknown_fields.inc_by(count);
     }
 
     /// Counts `count` heartbeats written to the event topic.

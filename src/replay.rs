@@ -16,7 +16,7 @@ pub struct Replay {
     decision: Arc<Decision>,
     engines: BTreeMap<u32, Engine>,
     alerts: Vec<Alert>,
-    rejected: u64,
+    unknown: u64,
     span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -28,7 +28,7 @@ impl Replay {
             decision,
             engines: BTreeMap::new(),
             alerts: Vec::new(),
-            rejected: 0,
+            unknown: 0,
             span: None,
         }
     }
@@ -79,8 +79,9 @@ impl Replay {
             .entry(partition)
             .or_insert_with(|| Engine::new(partition, Arc::clone(decision)));
         let alerts = &mut self.alerts;
-        let span = &mut self.span;
-        let taken = with_input(kind, key, value, received, |input| {
+        let (span, ignored) = (&mut self.span, &mut self.unknown);
+        with_input(kind, key, value, received, |input, unknown| {
+            *ignored += u64::from(unknown);
             let input = input?;
             if let Input::Event(event) = &input {
                 let (first, last) = span.unwrap_or((event.ts, event.ts));
@@ -88,9 +89,7 @@ impl Replay {
             }
             engine.handle(&input, alerts);
             Ok(())
-        });
-        self.rejected += u64::from(taken.is_err());
-        taken
+        })
     }
 
     /// The alerts raised since the last call, in order.
@@ -103,10 +102,10 @@ impl Replay {
         self.engines.values()
     }
 
-    /// Records that could not be read.
+    /// Fields that were ignored because the event schema does not know them.
     #[must_use]
-    pub const fn rejected(&self) -> u64 {
-        self.rejected
+    pub const fn unknown_fields(&self) -> u64 {
+        self.unknown
     }
 
     /// The earliest and the latest time that an event bore, whatever became of it.

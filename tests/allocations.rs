@@ -149,7 +149,7 @@ fn an_ordinary_record_is_read_and_judged_without_an_allocation() {
     let mut alerts = Vec::new();
     let allocated = allocations(|| {
         for (key, json) in &records {
-            let fate = with_input(None, Some(key), Some(json.as_bytes()), None, |input| {
+            let fate = with_input(None, Some(key), Some(json.as_bytes()), None, |input, _| {
                 engine.handle(&input.unwrap(), &mut alerts)
             });
             assert_eq!(fate, Fate::Judged);

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use nhiwatch::wire::LogLine;
 use nhiwatch::{partition, sources};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A bank of 20 identities over six weeks, three of which are attacked.
 struct Bank {
@@ -334,4 +334,24 @@ fn a_reader_that_leaves_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn fields_that_the_schema_does_not_know_are_counted_in_events_and_in_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.ndjson");
+    let event = r#"{"ts":1790000000,"identity":"svc","action":"a","x":1,"y":{"z":2}}"#;
+    let line = json!({"partition": 0, "offset": 0, "timestamp": 1, "key": "svc", "value": event});
+    for (text, source) in [
+        (event, "native"),
+        (event, "auto"),
+        (&line.to_string(), "log"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let (_, _, err) = alerts_of(&["--source", source], &[&file]);
+        assert!(
+            err.contains("\n  ignored     unknown fields        2\n"),
+            "{source}: {err}"
+        );
+    }
 }

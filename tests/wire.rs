@@ -114,10 +114,10 @@ fn every_poison_is_refused_for_its_own_reason_and_its_neighbours_are_read() {
         assert_eq!(reason(&poison), Some(expected), "{name}");
         assert_eq!(reason(GOOD.as_bytes()), None, "after {name}");
     }
-    let tombstone = with_input(None, Some(b"svc"), None, None, |input| input.map(drop));
+    let tombstone = with_input(None, Some(b"svc"), None, None, |input, _| input.map(drop));
     assert_eq!(tombstone.map_err(|e| e.reason), Err(Reason::Empty));
     let bomb = "x".repeat(1 << 20);
-    let headers = with_input(Some(&bomb), Some(b"svc"), Some(b"{}"), None, |input| {
+    let headers = with_input(Some(&bomb), Some(b"svc"), Some(b"{}"), None, |input, _| {
         input.map(drop)
     });
     assert!(headers.is_err_and(|e| e.reason == Reason::Control && e.detail.len() < 1000));

@@ -180,6 +180,7 @@ impl Backtest {
             let record = record.map_err(Stop::Failed)?;
             let mut each = |event: Result<MappedEvent, Reject>| match event {
                 Ok(event) => {
+                    self.report.ignored(event.unknown);
                     let (source, line) = (Arc::clone(&record.source), record.line);
                     let ts = event.ts;
                     waiting += 1;

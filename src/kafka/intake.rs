@@ -55,6 +55,8 @@ struct Intake<'s> {
     taken: Vec<(Outcome, Option<Reason>)>,
     /// Heartbeats in the open transaction.
     beats: u64,
+    /// Fields of the open transaction that the event schema does not know.
+    unknown: u64,
     lag: Lag,
 }
 
@@ -79,6 +81,7 @@ impl<'s> Intake<'s> {
             partitions,
             taken: Vec::new(),
             beats: 0,
+            unknown: 0,
             lag: Lag::new(service.metrics.clone(), Role::Intake),
         };
         let outcome = intake.work();
@@ -207,6 +210,7 @@ impl<'s> Intake<'s> {
             letter.send(&self.transaction, self.service)?;
         }
         self.pass(&taken, now, wall)?;
+        self.unknown += taken.unknown;
         let reason = taken.letter.as_ref().map(|letter| letter.reject.reason);
         self.taken.push((taken.outcome(), reason));
         Ok(true)
@@ -277,6 +281,9 @@ impl<'s> Intake<'s> {
         self.service
             .metrics
             .heartbeats(std::mem::take(&mut self.beats));
+        self.service
+            .metrics
+            .unknown_fields(std::mem::take(&mut self.unknown));
         self.service.health.set_ready(PART);
         Ok(())
     }

@@ -55,6 +55,8 @@ struct Shard<'s> {
     alerts: Vec<Alert>,
     /// Why records of the open transaction became dead letters.
     refused: Vec<Reason>,
+    /// Fields of the open transaction that the schema does not know.
+    unknown: u64,
     taken: usize,
     urgent: bool,
     started: Instant,
@@ -98,6 +100,7 @@ impl<'s> Shard<'s> {
             owned: BTreeMap::new(),
             alerts: Vec::new(),
             refused: Vec::new(),
+            unknown: 0,
             taken: 0,
             urgent: false,
             started,
@@ -176,7 +179,7 @@ impl<'s> Shard<'s> {
                 }
                 self.transaction.begin()?;
                 let before = self.alerts.len();
-                let rejected = take(owned, &message, &mut self.alerts);
+                let rejected = take(owned, &message, &mut self.alerts, &mut self.unknown);
                 self.taken += 1;
                 self.urgent |= self.alerts[before..]
                     .iter()
@@ -325,6 +328,8 @@ impl<'s> Shard<'s> {
         for reason in self.refused.drain(..) {
             self.service.metrics.deadletter(reason.word());
         }
+        let unknown = std::mem::take(&mut self.unknown);
+        self.service.metrics.unknown_fields(unknown);
         self.taken = 0;
         self.urgent = false;
         self.service.metrics.commit(begun.elapsed().as_secs_f64());
@@ -338,6 +343,7 @@ fn take(
     owned: &mut Owned,
     message: &BorrowedMessage<'_>,
     alerts: &mut Vec<Alert>,
+    ignored: &mut u64,
 ) -> Result<Fate, Reject> {
     let headers = message.headers();
     let kind = headers.and_then(|headers| {
@@ -353,7 +359,9 @@ fn take(
     owned.touched = true;
     owned.ended = false;
     let engine = &mut owned.engine;
-    with_input(kind, message.key(), message.payload(), received, |input| {
+    let (key, value) = (message.key(), message.payload());
+    with_input(kind, key, value, received, |input, unknown| {
+        *ignored += u64::from(unknown);
         input.map(|input| engine.handle(&input, alerts))
     })
 }

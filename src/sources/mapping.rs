@@ -25,6 +25,8 @@ pub struct MappedEvent {
     pub has_uid: bool,
     /// The fields that the mapping knows but did not find in this record.
     pub missing: Vec<&'static str>,
+    /// How many fields of a record of the event schema itself that schema does not know.
+    pub unknown: u32,
 }
 
 impl MappedEvent {
@@ -153,6 +155,7 @@ pub(super) fn canonical(json: &str) -> Result<MappedEvent, Reject> {
         ts: event.ts,
         has_uid: event.uid.is_some(),
         missing: Vec::new(),
+        unknown: raw.unknown,
     })
 }
 

@@ -10,19 +10,9 @@ use super::reject::{Reason, Reject};
 /// Decodes one record of the events log and hands it to `f`, borrowed from the record.
 ///
 /// `kind` is the value of the [`control::HEADER`] header, `received` the record's own timestamp.
+/// `f` also learns how many fields of the record the schema does not know.
 /// An event's `key` must be its identity: the partition, and so the order, depends on it.
 pub fn with_input<R>(
-    kind: Option<&str>,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    received: Option<Timestamp>,
-    f: impl FnOnce(Result<Input<'_>, Reject>) -> R,
-) -> R {
-    with_input_counted(kind, key, value, received, |input, _| f(input))
-}
-
-/// As [`with_input`]; `f` also learns how many fields of the record the schema does not know.
-pub fn with_input_counted<R>(
     kind: Option<&str>,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
@@ -64,7 +54,7 @@ mod tests {
     const EVENT: &str = r#"{"ts":1790000000,"identity":"svc","action":"s3:GetObject","x":1}"#;
 
     fn reason(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), Reason> {
-        with_input(None, key, value, None, |input| {
+        with_input(None, key, value, None, |input, _| {
             input.map(drop).map_err(|e| e.reason)
         })
     }
@@ -72,11 +62,10 @@ mod tests {
     #[test]
     fn an_event_under_its_identity_is_read_and_its_unknown_fields_counted() {
         let key = Some(b"svc".as_slice());
-        let unknown =
-            with_input_counted(None, key, Some(EVENT.as_bytes()), None, |input, unknown| {
-                assert!(matches!(input, Ok(Input::Event(event)) if event.action == "s3:GetObject"));
-                unknown
-            });
+        let unknown = with_input(None, key, Some(EVENT.as_bytes()), None, |input, unknown| {
+            assert!(matches!(input, Ok(Input::Event(event)) if event.action == "s3:GetObject"));
+            unknown
+        });
         assert_eq!(unknown, 1);
     }
 

@@ -11,6 +11,6 @@ pub mod timestamp;
 mod values;
 
 pub use event::RawEvent;
-pub use input::{with_input, with_input_counted};
+pub use input::with_input;
 pub use log::LogLine;
 pub use reject::{Reason, Reject};

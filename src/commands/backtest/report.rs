@@ -21,6 +21,7 @@ const NAMED: usize = 10;
 pub(super) struct Report {
     rejected: BTreeMap<Reason, (u64, String)>,
     alerts: BTreeMap<&'static str, Raised>,
+    unknown: u64,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +37,11 @@ impl Report {
             .entry(reject.reason)
             .or_insert_with(|| (0, format!("{}: {reject}", escape(&place()))))
             .0 += 1;
+    }
+
+    /// Notes fields that were ignored before the event came to the replay.
+    pub(super) fn ignored(&mut self, unknown: u32) {
+        self.unknown += u64::from(unknown);
     }
 
     /// Notes an alert or an update of one.
@@ -90,6 +96,10 @@ impl Report {
         }
         for (reason, (n, first)) in &self.rejected {
             writeln!(text, "  unreadable  {reason:<14} {n:>8}  first {first}")?;
+        }
+        let unknown = self.unknown + replay.unknown_fields();
+        if unknown > 0 {
+            writeln!(text, "  ignored     unknown fields {unknown:>8}")?;
         }
         if evicted > 0 {
             let evicted = counted(evicted, "identity", "identities");

@@ -57,6 +57,8 @@ pub(super) struct Taken {
     pub(super) time: Option<Timestamp>,
     /// What it becomes in the event log, in order of time.
     pub(super) records: Vec<Passed>,
+    /// Fields in it that the event schema does not know.
+    pub(super) unknown: u64,
     /// What could not be read of it, and its bytes.
     pub(super) letter: Option<Letter>,
 }
@@ -213,6 +215,7 @@ fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
         message.offset()
     );
     let several = events.len() > 1;
+    let unknown = events.iter().map(|event| u64::from(event.unknown)).sum();
     let mut records: Vec<Passed> = Vec::with_capacity(events.len());
     for (index, event) in events.into_iter().enumerate() {
         let event = match (event.has_uid, several) {
@@ -237,6 +240,7 @@ fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
         offset: message.offset(),
         time: time.filter(|time| *time <= wall.plus(AHEAD)),
         records,
+        unknown,
         letter: letter(message, rejects),
     }
 }
