@@ -1,5 +1,6 @@
 //! `nhiwatch topics`: the topics that are needed against those that are there.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -112,17 +113,13 @@ fn export(client: &rdkafka::ClientConfig, topic: &str) -> Result<ExitCode, Failu
                     if message.offset() >= high {
                         break;
                     }
-                    let kind = message.headers().and_then(|headers| {
-                        headers
-                            .iter()
-                            .find(|h| h.key == control::HEADER)
-                            .and_then(|h| h.value)
-                    });
+                    let headers = message.headers().into_iter().flat_map(Headers::iter);
+                    let kind = control::kind(headers.map(|header| (header.key, header.value)));
                     let line = LogLine {
                         partition,
                         offset: message.offset(),
                         timestamp: message.timestamp().to_millis(),
-                        kind: kind.map(|kind| String::from_utf8_lossy(kind).into_owned()),
+                        kind: kind.map(Cow::into_owned),
                         key: message.key().map(<[u8]>::to_vec),
                         value: message.payload().map(<[u8]>::to_vec),
                     };

@@ -346,13 +346,8 @@ fn take(
     ignored: &mut u64,
 ) -> Result<Fate, Reject> {
     let headers = message.headers();
-    let kind = headers.and_then(|headers| {
-        headers
-            .iter()
-            .find(|h| h.key == control::HEADER)
-            .and_then(|h| h.value)
-    });
-    let kind = kind.and_then(|kind| std::str::from_utf8(kind).ok());
+    let headers = headers.into_iter().flat_map(Headers::iter);
+    let kind = control::kind(headers.map(|header| (header.key, header.value)));
     let received = message.timestamp().to_millis();
     let received = received.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000)));
     owned.next = message.offset() + 1;
@@ -360,7 +355,7 @@ fn take(
     owned.ended = false;
     let engine = &mut owned.engine;
     let (key, value) = (message.key(), message.payload());
-    with_input(kind, key, value, received, |input, unknown| {
+    with_input(kind.as_deref(), key, value, received, |input, unknown| {
         *ignored += u64::from(unknown);
         input.map(|input| engine.handle(&input, alerts))
     })

@@ -18,6 +18,17 @@ use super::timestamp;
 /// Name of the record header that marks a control record; its value is one of [`Control`]'s words.
 pub const HEADER: &str = "nhiwatch-kind";
 
+/// The word in the [`HEADER`] among `headers`; none where the record is an event.
+///
+/// What is not UTF-8 becomes a word that is no control's, so that it is refused by whoever reads the
+/// record, and by whoever replays it.
+pub fn kind<'h>(
+    mut headers: impl Iterator<Item = (&'h str, Option<&'h [u8]>)>,
+) -> Option<Cow<'h, str>> {
+    let (_, word) = headers.find(|(name, _)| *name == HEADER)?;
+    Some(String::from_utf8_lossy(word.unwrap_or_default()))
+}
+
 /// What a control record is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Control {
@@ -202,11 +213,29 @@ fn fault(detail: std::fmt::Arguments<'_>) -> Reject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::LogLine;
 
     fn reason(word: &str, key: Option<&str>, value: Option<&str>) -> Option<Reason> {
         read(word, key.map(str::as_bytes), value.map(str::as_bytes))
             .err()
             .map(|e| e.reason)
+    }
+
+    #[test]
+    fn a_kind_that_is_no_word_is_refused_and_so_is_its_replay() {
+        let other = ("other", Some(b"heartbeat".as_slice()));
+        assert_eq!(kind([other].into_iter()), None);
+        for value in [Some(b"heart\xffbeat".as_slice()), Some(b""), None] {
+            let kind = kind([other, (HEADER, value)].into_iter()).expect("an event");
+            let written = LogLine {
+                kind: Some(kind.clone().into_owned()),
+                ..LogLine::default()
+            };
+            let replayed = LogLine::parse(written.write().as_bytes()).expect("not read");
+            for word in [&*kind, &replayed.kind.expect("an event")] {
+                assert_eq!(reason(word, None, Some("{}")), Some(Reason::Control));
+            }
+        }
     }
 
     #[test]
