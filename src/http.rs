@@ -55,20 +55,6 @@ impl Health {
     }
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until `shutdown` completes.
-///
-/// # Errors
-///
-/// Where `listen` cannot be bound, or serving fails.
-pub async fn serve(
-    listen: SocketAddr,
-    metrics: Metrics,
-    health: Arc<Health>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Failure> {
-    serve_on(bind(listen).await?, metrics, health, shutdown).await
-}
-
 /// A socket on `listen`, for [`serve_on`]; binding first shows a taken port before any work begins.
 ///
 /// # Errors
@@ -82,7 +68,7 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// As [`serve`], on a socket bound already.
+/// Serves `/metrics`, `/healthz` and `/readyz` on `listener` until `shutdown` completes.
 ///
 /// # Errors
 ///
