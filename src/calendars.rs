@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use self::file::{Clock, File, Hours};
 use crate::failure::Failure;
+use crate::{digest, files};
 
 mod file;
 
@@ -52,7 +53,7 @@ pub fn venues(directory: Option<&Path>) -> Result<Vec<Venue>, CalendarError> {
         venues.insert(venue.mic.clone(), venue);
     }
     let mut origin: BTreeMap<String, String> = BTreeMap::new();
-    for path in directory.map(yaml_files).transpose()?.unwrap_or_default() {
+    for path in directory.map(listed).transpose()?.unwrap_or_default() {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).map_err(|source| CalendarError::Read {
             path: path.clone(),
@@ -153,23 +154,11 @@ impl Venue {
     }
 }
 
-fn yaml_files(directory: &Path) -> Result<Vec<PathBuf>, CalendarError> {
-    let unreadable = |source| CalendarError::Read {
+fn listed(directory: &Path) -> Result<Vec<PathBuf>, CalendarError> {
+    files::yaml_in(directory).map_err(|source| CalendarError::Read {
         path: directory.into(),
         source,
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
+    })
 }
 
 fn parse(name: &str, text: &str) -> Result<Venue, CalendarError> {
@@ -235,10 +224,7 @@ impl Rules<'_> {
         Ok(Venue {
             mic: mic.clone(),
             version: file.version.clone(),
-            hash: Sha256::digest(text)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            hash: digest::hex(Sha256::new_with_prefix(text)),
             timezone: file.timezone.0,
             from,
             to,

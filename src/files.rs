@@ -19,6 +19,25 @@ pub const LINE_MAX: usize = 64 << 20;
 /// The name that stands for standard input.
 pub const STDIN: &str = "-";
 
+/// The `*.yaml` and `*.yml` files in `directory`, sorted.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn yaml_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// One record of a file.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -242,6 +261,19 @@ mod tests {
                 Err(Reason::TooLarge),
                 Ok(b"{\"b\":1}".to_vec())
             ]
+        );
+    }
+
+    #[test]
+    fn both_endings_of_yaml_are_found() {
+        let folder = tempfile::tempdir().expect("no folder");
+        for name in ["b.yml", "c.json", "a.yaml"] {
+            fs::write(folder.path().join(name), "").expect("not written");
+        }
+        let found = yaml_in(folder.path()).expect("not read");
+        assert_eq!(
+            found,
+            ["a.yaml", "b.yml"].map(|name| folder.path().join(name))
         );
     }
 

@@ -5,6 +5,7 @@ pub mod calendars;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod digest;
 pub mod failure;
 pub mod files;
 pub mod http;

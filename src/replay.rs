@@ -9,6 +9,7 @@ use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::digest;
 use crate::wire::{LogLine, Reject, with_input};
 
 /// Engines for the partitions that a log has, driven by one thread.
@@ -122,10 +123,7 @@ impl Replay {
             hash.update(engine.partition().to_le_bytes());
             hash.update(engine.digest());
         }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        digest::hex(hash)
     }
 }
 

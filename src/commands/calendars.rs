@@ -11,6 +11,7 @@ use nhiwatch_detectors::kernel::time::Timestamp;
 use serde::Serialize;
 
 use crate::calendars::{Venue, venues};
+use crate::config::nearest;
 use crate::failure::Failure;
 
 /// Lists the trading calendars, or the sessions of one venue.
@@ -99,14 +100,9 @@ fn render(args: &CalendarsArgs) -> Result<String, Failure> {
 }
 
 fn unknown(mic: &str, venues: &[Venue]) -> String {
-    let wanted = mic.to_ascii_uppercase();
-    let near = venues
-        .iter()
-        .map(|venue| (strsim::damerau_levenshtein(&wanted, &venue.mic), &venue.mic))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
     let known: Vec<&str> = venues.iter().map(|venue| venue.mic.as_str()).collect();
-    let hint = near.map_or_else(String::new, |(_, near)| format!("did you mean `{near}`? "));
+    let near = nearest(mic, known.iter().copied());
+    let hint = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
     let mic = mic.escape_default();
     format!(
         "no calendar for venue `{mic}`; {hint}known are {}; --directory adds more",

@@ -258,7 +258,7 @@ impl<'de> Deserialize<'de> for Name {
             .find(|name| *name == written)
             .map(Self)
             .ok_or_else(|| {
-                let nearest = super::nearest(&written, event::field_names());
+                let nearest = super::hint(&written, event::field_names());
                 D::Error::custom(format_args!("`{written}` is no field of an event{nearest}"))
             })
     }

@@ -6,17 +6,18 @@ mod mapping;
 mod path;
 mod unwrap;
 
-use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use mapping::{MappedEvent, Mapping};
 
+use crate::config::nearest;
 use crate::failure::Failure;
 use crate::wire::{Reason, Reject};
+use crate::{digest, files};
 
 /// The mapping files that come with the program: name of the file, text.
 const BUILT_IN: &[(&str, &str)] = &[(
@@ -37,7 +38,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The built-in mappings, with those of the `*.yaml` files in `directory`; a file whose mapping
+    /// The built-in mappings, with those of the `*.yaml` and `*.yml` files in `directory`; a file whose mapping
     /// has the name of a built-in one replaces it.
     ///
     /// # Errors
@@ -49,7 +50,7 @@ impl Sources {
             files.push(((*name).to_owned(), (*text).to_owned(), parse(name, text)?));
         }
         let built_in = files.len();
-        for path in directory.map_or_else(|| Ok(Vec::new()), yaml_files)? {
+        for path in directory.map_or_else(|| Ok(Vec::new()), listed)? {
             let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
             let mapping = parse(&path.display().to_string(), &text)?;
             let name = path
@@ -73,7 +74,7 @@ impl Sources {
                 None => files.push((name, text, mapping)),
             }
         }
-        let digest = digest(&files);
+        let digest = digest_of(&files);
         Ok(Self {
             mappings: files.into_iter().map(|(_, _, mapping)| mapping).collect(),
             digest,
@@ -107,9 +108,9 @@ impl Sources {
             NATIVE => Ok(Reader::Native),
             _ => self.mapping(name).map(Reader::Mapping).ok_or_else(|| {
                 let all: Vec<&str> = [AUTO, NATIVE].into_iter().chain(self.names()).collect();
-                let nearest = nearest(name, all.iter().copied());
+                let hint = hint(name, all.iter().copied());
                 Failure::Invalid(format!(
-                    "no source is called `{name}`{nearest}; there are {}",
+                    "no source is called `{name}`{hint}; there are {}",
                     all.join(", ")
                 ))
             }),
@@ -182,12 +183,8 @@ impl Auto<'_> {
 }
 
 /// `, did you mean …` where one of `names` is near `written`, else nothing.
-fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> String {
-    names
-        .map(|name| (strsim::damerau_levenshtein(written, name), name))
-        .min()
-        .filter(|(distance, name)| *distance <= name.len() / 3 + 1)
-        .map_or_else(String::new, |(_, name)| format!(", did you mean `{name}`?"))
+fn hint<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> String {
+    nearest(written, names).map_or_else(String::new, |name| format!(", did you mean `{name}`?"))
 }
 
 fn native(bytes: &[u8]) -> Result<MappedEvent, Reject> {
@@ -219,27 +216,15 @@ fn parse(file: &str, text: &str) -> Result<Mapping, Failure> {
     Mapping::parse(text).map_err(|fault| Failure::Invalid(format!("{file}: {fault}")))
 }
 
-fn yaml_files(directory: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
-    let entries = fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
+fn listed(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    files::yaml_in(directory).map_err(|error| unreadable(directory, &error))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Environment(format!("{}: cannot be read: {error}", path.display()))
 }
 
-fn digest(files: &[(String, String, Mapping)]) -> String {
+fn digest_of(files: &[(String, String, Mapping)]) -> String {
     let mut hash = Sha256::new();
     for (name, text, _) in files {
         // Lengths keep two different lists of files from running together into one text.
@@ -248,11 +233,7 @@ fn digest(files: &[(String, String, Mapping)]) -> String {
             hash.update(part.as_bytes());
         }
     }
-    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    digest::hex(hash)
 }
 
 #[cfg(test)]
