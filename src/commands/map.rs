@@ -5,12 +5,13 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::logs::LogArgs;
+use crate::alert::escape;
 use crate::failure::Failure;
 use crate::files::Records;
 use crate::sources::{MappedEvent, Reader};
 use crate::wire::{Reason, Reject};
 
-/// Turns raw logs into events of the event schema, one per line, and says what was missing.
+/// Turn raw logs into events of the event schema, one per line, and say what was missing
 #[derive(Clone, Debug, clap::Args)]
 pub struct MapArgs {
     /// What to read.
@@ -111,7 +112,7 @@ impl Summary {
     fn reject(&mut self, reject: &Reject, place: impl FnOnce() -> String) {
         self.rejected
             .entry(reject.reason)
-            .or_insert_with(|| (0, format!("{}: {reject}", place())))
+            .or_insert_with(|| (0, format!("{}: {reject}", escape(&place()))))
             .0 += 1;
     }
 
@@ -142,6 +143,16 @@ impl Summary {
 mod tests {
     use super::*;
     use crate::sources::Sources;
+
+    #[test]
+    fn a_files_name_cannot_deceive_a_terminal() {
+        let (mut summary, mut shown) = (Summary::default(), Vec::new());
+        let place = || "a\u{1b}[2J:1".to_owned();
+        summary.reject(&Reject::new(Reason::Json, "no"), place);
+        summary.write(&mut shown).expect("not written");
+        let shown = String::from_utf8_lossy(&shown);
+        assert!(shown.contains("first a\\u{1b}[2J:1: json"), "{shown}");
+    }
 
     #[test]
     fn the_summary_counts_and_shows_the_first_of_each_fault() {

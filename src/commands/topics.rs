@@ -19,7 +19,7 @@ use crate::wire::{LogLine, control};
 #[derive(Args, Debug)]
 pub struct TopicsArgs {
     /// The configuration file; without one the defaults hold
-    #[arg(long, env = "NHIWATCH_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Create the topics that are missing
     #[arg(long, env = "NHIWATCH_CREATE")]
