@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::logs::LogArgs;
+use super::progress::Progress;
 use crate::alert::escape;
 use crate::failure::Failure;
 use crate::files::Records;
@@ -30,13 +31,12 @@ pub fn run(args: &MapArgs) -> Result<ExitCode, Failure> {
     let sources = args.logs.mappings()?;
     let reader = sources.reader(&args.logs.source)?;
     let records = Records::open(&args.logs.inputs)?;
-    let mut summary = Summary::default();
-    match map(
-        &reader,
-        records,
-        &mut BufWriter::new(io::stdout().lock()),
-        &mut summary,
-    ) {
+    let progress = Progress::beside_output(args.logs.bytes(&records));
+    let records = records.with_progress(|bytes| progress.read(bytes));
+    let (mut out, mut summary) = (BufWriter::new(io::stdout().lock()), Summary::default());
+    let outcome = map(&reader, records, &mut out, &mut summary);
+    progress.end();
+    match outcome {
         // Whoever reads our output has read enough, as `head` does.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
             return Ok(ExitCode::SUCCESS);
