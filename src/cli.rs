@@ -81,6 +81,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn help_is_in_one_voice() {
+        for command in Cli::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string);
+            let about = about.unwrap_or_default();
+            let verb = about.split(' ').next().unwrap_or_default();
+            assert!(!verb.ends_with('s') && verb != "What", "{about}");
+            for flag in command.get_arguments() {
+                let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty() && !help.ends_with('.'), "{help}");
+            }
+        }
+    }
+
+    #[test]
     fn a_variable_that_two_commands_read_means_the_same_to_both() {
         let mut meanings: BTreeMap<String, (String, String)> = BTreeMap::new();
         for command in Cli::command().get_subcommands() {

@@ -1,7 +1,6 @@
 //! `nhiwatch backtest`: the service's engine on files.
 
 mod output;
-mod progress;
 mod report;
 
 use std::io::{self, ErrorKind, Write as _};
@@ -12,9 +11,9 @@ use std::sync::Arc;
 use nhiwatch_detectors::kernel::engine::Decision;
 
 use self::output::Output;
-use self::progress::Progress;
 use self::report::Report;
 use super::logs::LogArgs;
+use super::progress::Progress;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::files::{Records, STDIN};
@@ -70,12 +69,7 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
         refuse_to_write_into(&args.logs.inputs, alerts)?;
     }
     let records = Records::open(&args.logs.inputs)?;
-    let piped = args
-        .logs
-        .inputs
-        .iter()
-        .any(|input| input.as_os_str() == STDIN);
-    let progress = Progress::new((!piped).then(|| records.bytes()));
+    let progress = Progress::new(args.logs.bytes(&records));
     let decision = Decision::new(
         &config.detectors,
         &config.limits,
@@ -204,10 +198,10 @@ impl Backtest {
                 self.judge(&next, partitions)?;
             }
         }
-        self.progress.judging(waiting);
+        self.progress.counting("judging", waiting);
         while let Some(next) = sorter.pop() {
             self.judge(&next, partitions)?;
-            self.progress.judged();
+            self.progress.counted();
         }
         Ok(())
     }

@@ -14,18 +14,18 @@ use crate::calendars::{Venue, venues};
 use crate::config::nearest;
 use crate::failure::Failure;
 
-/// Lists the trading calendars, or the sessions of one venue.
+/// List the trading calendars, or the sessions of one venue
 #[derive(Clone, Debug, clap::Args)]
 pub struct CalendarsArgs {
-    /// Market identifier code of a venue, such as XNYS; without it the venues are listed.
+    /// Market identifier code of a venue, such as XNYS; without it the venues are listed
     pub mic: Option<String>,
-    /// First day to list, such as 2026-01-01; the calendar's first where absent.
+    /// First day to list, such as 2026-01-01; the calendar's first where absent
     #[arg(long, value_name = "DATE", requires = "mic", env = "NHIWATCH_FROM")]
     pub from: Option<NaiveDate>,
-    /// Last day to list; the calendar's last where absent.
+    /// Last day to list; the calendar's last where absent
     #[arg(long, value_name = "DATE", requires = "mic", env = "NHIWATCH_TO")]
     pub to: Option<NaiveDate>,
-    /// Layout of the output.
+    /// Layout of the output
     #[arg(
         long,
         value_enum,
@@ -33,7 +33,7 @@ pub struct CalendarsArgs {
         env = "NHIWATCH_CALENDARS_FORMAT"
     )]
     pub format: Format,
-    /// Folder of further calendars, as `calendars.directory` in the configuration.
+    /// Folder of further calendars, as `calendars.directory` in the configuration
     #[arg(long, value_name = "DIR", env = "NHIWATCH_CALENDARS")]
     pub directory: Option<PathBuf>,
 }
@@ -41,9 +41,9 @@ pub struct CalendarsArgs {
 /// Layout of the output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Format {
-    /// Comma-separated, with a heading.
+    /// Comma-separated, with a heading
     Csv,
-    /// One JSON object per line.
+    /// One JSON object per line
     Json,
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::Failure;
+use crate::files::{Records, STDIN};
 use crate::sources::Sources;
 
 /// Logs and their format.
@@ -32,5 +33,12 @@ impl LogArgs {
     /// As [`Sources::load`].
     pub fn mappings(&self) -> Result<Sources, Failure> {
         Sources::load(self.sources.as_deref())
+    }
+
+    /// How many bytes `records`, opened of them, have; unknown where some come through a pipe.
+    #[must_use]
+    pub fn bytes(&self, records: &Records<'_>) -> Option<u64> {
+        let piped = self.inputs.iter().any(|input| input.as_os_str() == STDIN);
+        (!piped).then(|| records.bytes())
     }
 }

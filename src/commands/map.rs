@@ -5,12 +5,14 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::logs::LogArgs;
+use super::progress::Progress;
+use crate::alert::escape;
 use crate::failure::Failure;
 use crate::files::Records;
 use crate::sources::{MappedEvent, Reader};
 use crate::wire::{Reason, Reject};
 
-/// Turns raw logs into events of the event schema, one per line, and says what was missing.
+/// Turn raw logs into events of the event schema, one per line, and say what was missing
 #[derive(Clone, Debug, clap::Args)]
 pub struct MapArgs {
     /// What to read.
@@ -29,13 +31,12 @@ pub fn run(args: &MapArgs) -> Result<ExitCode, Failure> {
     let sources = args.logs.mappings()?;
     let reader = sources.reader(&args.logs.source)?;
     let records = Records::open(&args.logs.inputs)?;
-    let mut summary = Summary::default();
-    match map(
-        &reader,
-        records,
-        &mut BufWriter::new(io::stdout().lock()),
-        &mut summary,
-    ) {
+    let progress = Progress::beside_output(args.logs.bytes(&records));
+    let records = records.with_progress(|bytes| progress.read(bytes));
+    let (mut out, mut summary) = (BufWriter::new(io::stdout().lock()), Summary::default());
+    let outcome = map(&reader, records, &mut out, &mut summary);
+    progress.end();
+    match outcome {
         // Whoever reads our output has read enough, as `head` does.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
             return Ok(ExitCode::SUCCESS);
@@ -111,7 +112,7 @@ impl Summary {
     fn reject(&mut self, reject: &Reject, place: impl FnOnce() -> String) {
         self.rejected
             .entry(reject.reason)
-            .or_insert_with(|| (0, format!("{}: {reject}", place())))
+            .or_insert_with(|| (0, format!("{}: {reject}", escape(&place()))))
             .0 += 1;
     }
 
@@ -142,6 +143,16 @@ impl Summary {
 mod tests {
     use super::*;
     use crate::sources::Sources;
+
+    #[test]
+    fn a_files_name_cannot_deceive_a_terminal() {
+        let (mut summary, mut shown) = (Summary::default(), Vec::new());
+        let place = || "a\u{1b}[2J:1".to_owned();
+        summary.reject(&Reject::new(Reason::Json, "no"), place);
+        summary.write(&mut shown).expect("not written");
+        let shown = String::from_utf8_lossy(&shown);
+        assert!(shown.contains("first a\\u{1b}[2J:1: json"), "{shown}");
+    }
 
     #[test]
     fn the_summary_counts_and_shows_the_first_of_each_fault() {

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod detectors;
 pub mod logs;
 pub mod map;
+mod progress;
 pub mod run;
 pub mod simulate;
 pub mod topics;

@@ -23,7 +23,7 @@ use crate::sources::Sources;
 #[derive(Args, Debug)]
 pub struct RunArgs {
     /// The configuration file; without one the defaults hold
-    #[arg(long, env = "NHIWATCH_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
 

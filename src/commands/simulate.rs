@@ -13,7 +13,7 @@ use crate::simulate::{Attack, Bank, Label, Line, Plan, PlanError};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// What to simulate.
+/// Write the events of a simulated bank, with the attacks asked for
 #[derive(Clone, Debug, clap::Args)]
 pub struct SimulateArgs {
     /// Identities of the bank
@@ -34,7 +34,7 @@ pub struct SimulateArgs {
     /// Byte for byte.
     #[arg(long, default_value_t = 1, value_name = "S", env = "NHIWATCH_SEED")]
     pub seed: u64,
-    /// Attacks among A1, A3, A5, A7, A8, such as A3,A5x2; or none, or all.
+    /// Attacks among A1, A3, A5, A7, A8, such as A3,A5x2; or none, or all
     #[arg(
         long,
         default_value = "none",
@@ -42,7 +42,7 @@ pub struct SimulateArgs {
         env = "NHIWATCH_ATTACKS"
     )]
     pub attacks: String,
-    /// Multiplies the size of every attack.
+    /// How many times their size the attacks have
     #[arg(
         long,
         default_value_t = 1.0,
@@ -50,13 +50,13 @@ pub struct SimulateArgs {
         env = "NHIWATCH_STRENGTH"
     )]
     pub strength: f64,
-    /// Add harmless changes that should not alert, labelled as such.
+    /// Add harmless changes that should not alert, labelled as such
     #[arg(long, env = "NHIWATCH_NUISANCES")]
     pub nuisances: bool,
-    /// Where to write what happened to whom, as NDJSON.
+    /// Where to write what happened to whom, as NDJSON
     #[arg(long, value_name = "FILE", env = "NHIWATCH_LABELS")]
     pub labels: Option<PathBuf>,
-    /// How cloud roles are written: as their audit trail does, or in our event schema.
+    /// How cloud roles are written: as their audit trail does, or in our event schema
     #[arg(long, value_enum, default_value_t = Format::Mixed, env = "NHIWATCH_SIMULATE_FORMAT")]
     pub format: Format,
 }
@@ -64,9 +64,9 @@ pub struct SimulateArgs {
 /// How the events of cloud roles are written; all others are always in our event schema.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Format {
-    /// Everything in the published event schema.
+    /// Everything in the published event schema
     Native,
-    /// Cloud roles as AWS CloudTrail records.
+    /// Cloud roles as AWS CloudTrail records
     Mixed,
 }
 

@@ -1,15 +1,18 @@
 //! `nhiwatch topics`: the topics that are needed against those that are there.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::progress::Progress;
 use super::{config, say};
 use crate::failure::Failure;
 use crate::kafka::{settings, topics};
@@ -19,7 +22,7 @@ use crate::wire::{LogLine, control};
 #[derive(Args, Debug)]
 pub struct TopicsArgs {
     /// The configuration file; without one the defaults hold
-    #[arg(long, env = "NHIWATCH_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Create the topics that are missing
     #[arg(long, env = "NHIWATCH_CREATE")]
@@ -80,8 +83,7 @@ pub fn run(args: &TopicsArgs) -> Result<ExitCode, Failure> {
 
 /// Writes the committed records of every partition up to its end as of now, in offset order.
 fn export(client: &rdkafka::ClientConfig, topic: &str) -> Result<ExitCode, Failure> {
-    let failed =
-        |error: rdkafka::error::KafkaError| Failure::Environment(format!("{topic}: {error}"));
+    let failed = |error: KafkaError| Failure::Environment(format!("{topic}: {error}"));
     let reader: BaseConsumer = settings::reader(client, "read_committed")
         .create()
         .map_err(failed)?;
@@ -95,50 +97,72 @@ fn export(client: &rdkafka::ClientConfig, topic: &str) -> Result<ExitCode, Failu
     if partitions == 0 {
         return Err(Failure::Environment(format!("there is no topic {topic}")));
     }
+    let mut ranges = Vec::new();
     for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
         let (low, high) = reader
             .fetch_watermarks(topic, partition, Duration::from_secs(10))
             .map_err(failed)?;
-        if low >= high {
-            continue;
-        }
-        let mut from = TopicPartitionList::new();
-        from.add_partition_offset(topic, partition, Offset::Offset(low))
-            .map_err(failed)?;
-        reader.assign(&from).map_err(failed)?;
-        loop {
-            match reader.poll(Duration::from_millis(50)) {
-                Some(Err(error)) => return Err(failed(error)),
-                Some(Ok(message)) => {
-                    if message.offset() >= high {
-                        break;
-                    }
-                    let headers = message.headers().into_iter().flat_map(Headers::iter);
-                    let kind = control::kind(headers.map(|header| (header.key, header.value)));
-                    let line = LogLine {
-                        partition,
-                        offset: message.offset(),
-                        timestamp: message.timestamp().to_millis(),
-                        kind: kind.map(Cow::into_owned),
-                        key: message.key().map(<[u8]>::to_vec),
-                        value: message.payload().map(<[u8]>::to_vec),
-                    };
-                    say(&format!("{}\n", line.write()))?;
-                    if message.offset() + 1 >= high {
-                        break;
-                    }
+        ranges.push((partition, low..high));
+    }
+    let progress = Progress::beside_output(None);
+    let records: i64 = ranges
+        .iter()
+        .map(|(_, range)| range.end - range.start)
+        .sum();
+    progress.counting("exporting", records.unsigned_abs());
+    let outcome = ranges
+        .into_iter()
+        .filter(|(_, range)| !range.is_empty())
+        .try_for_each(|(partition, range)| copy(&reader, topic, partition, range, &progress));
+    progress.end();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes the committed records of one partition that lie in `range`.
+fn copy(
+    reader: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+    range: Range<i64>,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let failed = |error: KafkaError| Failure::Environment(format!("{topic}: {error}"));
+    let mut from = TopicPartitionList::new();
+    from.add_partition_offset(topic, partition, Offset::Offset(range.start))
+        .and_then(|()| reader.assign(&from))
+        .map_err(failed)?;
+    loop {
+        match reader.poll(Duration::from_millis(50)) {
+            Some(Err(error)) => return Err(failed(error)),
+            Some(Ok(message)) => {
+                if message.offset() >= range.end {
+                    return Ok(());
                 }
-                None => {
-                    let position = reader.position().map_err(failed)?;
-                    let at = position
-                        .find_partition(topic, partition)
-                        .map(|at| at.offset());
-                    if matches!(at, Some(Offset::Offset(at)) if at >= high) {
-                        break;
-                    }
+                let headers = message.headers().into_iter().flat_map(Headers::iter);
+                let kind = control::kind(headers.map(|header| (header.key, header.value)));
+                let line = LogLine {
+                    partition,
+                    offset: message.offset(),
+                    timestamp: message.timestamp().to_millis(),
+                    kind: kind.map(Cow::into_owned),
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message.payload().map(<[u8]>::to_vec),
+                };
+                say(&format!("{}\n", line.write()))?;
+                progress.counted();
+                if message.offset() + 1 >= range.end {
+                    return Ok(());
+                }
+            }
+            None => {
+                let position = reader.position().map_err(failed)?;
+                let at = position
+                    .find_partition(topic, partition)
+                    .map(|at| at.offset());
+                if matches!(at, Some(Offset::Offset(at)) if at >= range.end) {
+                    return Ok(());
                 }
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,11 @@
 //! How far it is, on standard error; nothing is drawn where that is no terminal.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Two bars in one place: bytes read, then events judged.
+/// Bars in one place, one after the other: bytes read, then records done.
 #[derive(Clone)]
 pub(super) struct Progress(ProgressBar);
 
@@ -24,21 +25,32 @@ impl Progress {
         progress
     }
 
+    /// As [`Progress::new`], but none where standard output is a terminal too: what is written there
+    /// would run into the bar.
+    pub(super) fn beside_output(bytes: Option<u64>) -> Self {
+        if std::io::stdout().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        Self::new(bytes)
+    }
+
     /// So many more bytes are read.
     pub(super) fn read(&self, bytes: u64) {
         self.0.inc(bytes);
     }
 
-    /// All is read, and `events` are still to be judged.
-    pub(super) fn judging(&self, events: u64) {
-        self.style("judging {bar:30} {human_pos} of {human_len} {eta}");
-        self.0.set_length(events);
+    /// What comes now is `doing` so many `records`.
+    pub(super) fn counting(&self, doing: &str, records: u64) {
+        self.style(&format!(
+            "{doing} {{bar:30}} {{human_pos}} of {{human_len}} {{eta}}"
+        ));
+        self.0.set_length(records);
         self.0.set_position(0);
         self.0.reset_eta();
     }
 
-    /// One more event is judged.
-    pub(super) fn judged(&self) {
+    /// One more record is done.
+    pub(super) fn counted(&self) {
         self.0.inc(1);
     }
 
