@@ -6,6 +6,7 @@ mod stats;
 
 use std::sync::Arc;
 
+pub use super::triage::Limit;
 pub use decision::{Decision, Limits};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
@@ -19,7 +20,7 @@ use super::input::{Fate, Input};
 use super::names::Names;
 use super::seen::Seen;
 use super::time::Timestamp;
-use super::triage::baseline_state;
+use super::triage::{Incidents, Occasion, baseline_state};
 use crate::CARDS;
 use stats::heed;
 
@@ -179,14 +180,13 @@ impl Engine {
         });
 
         // Triage.
-        let suspect = findings.iter().any(|(_, mode, _)| *mode == Mode::Alert);
-        for (index, mode, finding) in findings.drain(..) {
-            if mode == Mode::Alert {
-                let card = &CARDS[index];
-                let digest = self.decision.digest();
-                alerts.extend(incidents.raise(card, finding, event, baseline, digest));
-            }
-        }
+        let occasion = Occasion {
+            event,
+            baseline,
+            front,
+            decision: self.decision.digest(),
+        };
+        let suspect = triage(findings, incidents, &occasion, &mut self.stats, alerts);
         if suspect {
             hot.suspect(&now);
         }
@@ -218,17 +218,14 @@ impl Engine {
             fine &= heed(&mut stats[index], findings, index, mode, said);
         });
         let found = !findings.is_empty();
-        for (index, mode, finding) in findings.drain(..) {
-            if mode == Mode::Alert {
-                let (card, digest) = (&CARDS[index], self.decision.digest());
-                let baseline = &memory.baseline;
-                alerts.extend(
-                    memory
-                        .incidents
-                        .raise(card, finding, event, baseline, digest),
-                );
-            }
-        }
+        let occasion = Occasion {
+            event,
+            baseline: &memory.baseline,
+            front: self.clock.front().unwrap_or(event.ts),
+            decision: self.decision.digest(),
+        };
+        let (incidents, stats) = (&mut memory.incidents, &mut self.stats);
+        triage(findings, incidents, &occasion, stats, alerts);
         memory.failed |= !fine;
         if found || !fine {
             self.identities.touch(slot, false, true);
@@ -283,6 +280,27 @@ pub struct Young {
     pub first_seen: Timestamp,
     /// How much is known about it.
     pub state: BaselineState,
+}
+
+/// Makes incidents of `findings`, and of these alerts; tells whether one may hold back learning.
+fn triage(
+    findings: &mut Vec<(usize, Mode, Finding)>,
+    incidents: &mut Incidents,
+    occasion: &Occasion<'_>,
+    stats: &mut Stats,
+    alerts: &mut Vec<Alert>,
+) -> bool {
+    let mut suspect = false;
+    for (index, mode, finding) in findings.drain(..) {
+        if mode == Mode::Alert {
+            suspect = true;
+            match incidents.raise(&CARDS[index], finding, occasion) {
+                Ok(alert) => alerts.extend(alert),
+                Err(limit) => stats.limits[limit as usize] += 1,
+            }
+        }
+    }
+    suspect
 }
 
 /// The baseline of an identity that the inventory announced before its first event.
