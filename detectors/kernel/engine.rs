@@ -11,7 +11,7 @@ pub use decision::{Decision, Limits};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 
-use super::baseline::{Baseline, Closed, Profile};
+use super::baseline::{Closed, Profile};
 use super::clock::{Arrival, Clock};
 use super::detector::{Alert, BaselineState, Finding, Mode};
 use super::event::{Event, Kind};
@@ -67,8 +67,8 @@ impl Engine {
         let fate = match input {
             Input::Event(event) => self.event(event, alerts),
             Input::Inventory { identity, declared } => {
-                let ts = self.clock.front().unwrap_or(Timestamp::MIN);
-                if let Some(slot) = self.identities.admit(identity, ts, ts) {
+                let front = self.clock.front().unwrap_or(Timestamp::MIN);
+                if let Some(slot) = self.identities.admit(identity, front) {
                     if let Some(memory) = self.identities.memory(slot) {
                         memory.baseline.declare(declared.clone());
                     }
@@ -115,7 +115,7 @@ impl Engine {
         };
         let slot = match excused {
             Some(fate) => return self.excuse(event, fate, alerts),
-            None => self.identities.admit(event.identity, event.ts, front),
+            None => self.identities.admit(event.identity, front),
         };
         let Some(slot) = slot else {
             return Fate::Filtered;
@@ -127,10 +127,7 @@ impl Engine {
         if memory.failed {
             return Fate::Quarantined;
         }
-        let announced = memory.baseline.first_seen == Timestamp::MIN;
-        if announced {
-            memory.baseline = started(&memory.baseline, event);
-        }
+        let begins = memory.baseline.begin(event.ts);
 
         // Learn what has closed since, then count.
         let Memory {
@@ -191,8 +188,8 @@ impl Engine {
             hot.suspect(&now);
         }
         *failed |= !fine;
-        if announced {
-            self.identities.born(event.identity, event.ts);
+        if begins {
+            self.identities.born(event.identity, event.ts, front);
         }
         self.identities.touch(slot, true, rest || suspect || !fine);
         Fate::Judged
@@ -258,7 +255,7 @@ impl Engine {
             return Vec::new();
         };
         let young = |memory: &&Memory| {
-            let first_seen = memory.baseline.first_seen;
+            let first_seen = memory.baseline.first_seen?;
             let state = baseline_state(front.since(first_seen));
             let identity = memory.identity.to_string();
             (state != BaselineState::Mature).then_some(Young {
@@ -301,11 +298,4 @@ fn triage(
         }
     }
     suspect
-}
-
-/// The baseline of an identity that the inventory announced before its first event.
-fn started(announced: &Baseline, event: &Event<'_>) -> Baseline {
-    let mut baseline = Baseline::new(event.ts);
-    baseline.declare(announced.declared.clone());
-    baseline
 }

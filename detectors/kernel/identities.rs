@@ -26,11 +26,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(identity: &str, ts: Timestamp) -> Self {
+    pub(crate) fn new(identity: &str) -> Self {
         Self {
             identity: identity.into(),
             hot: Hot::default(),
-            baseline: Baseline::new(ts),
+            baseline: Baseline::default(),
             states: States::default(),
             incidents: Incidents::default(),
             failed: false,
@@ -44,6 +44,7 @@ pub(crate) struct Identities {
     table: HashTable<u32>,
     slab: Vec<Option<Memory>>,
     free: Vec<u32>,
+    /// First seen within a day: the oldest of them makes room for a newcomer.
     newborn: BTreeSet<(Timestamp, Box<str>)>,
     births: Births,
     dirty: Vec<u32>,
@@ -67,9 +68,9 @@ impl Identities {
         }
     }
 
-    /// The slot of `identity`, first seen at `ts` if it is new; nothing where there is no room: only
-    /// an identity less than a day old at `front`, the partition's time, makes room for another.
-    pub(crate) fn admit(&mut self, identity: &str, ts: Timestamp, front: Timestamp) -> Option<u32> {
+    /// The slot of `identity`; nothing where there is no room: only an identity first seen less than a
+    /// day before `front`, the partition's time, makes room for another.
+    pub(crate) fn admit(&mut self, identity: &str, front: Timestamp) -> Option<u32> {
         if let Some(slot) = self.find(identity) {
             return Some(slot);
         }
@@ -82,16 +83,15 @@ impl Identities {
             let (_, oldest) = self.newborn.pop_first()?;
             self.evict(&oldest);
         }
-        self.births.expire(YOUNG, front);
-        self.born(identity, ts);
-        let slot = self.insert(Memory::new(identity, ts));
+        let slot = self.insert(Memory::new(identity));
         self.touch(slot, true, true);
         Some(slot)
     }
 
-    /// Notes that `identity` was first seen at `ts`.
-    pub(crate) fn born(&mut self, identity: &str, ts: Timestamp) {
+    /// Notes that `identity` was first seen at `ts`, while the partition's time is `front`.
+    pub(crate) fn born(&mut self, identity: &str, ts: Timestamp, front: Timestamp) {
         self.newborn.insert((ts, identity.into()));
+        self.births.expire(YOUNG, front);
         self.births.note(ts);
     }
 
@@ -153,7 +153,7 @@ impl Identities {
     pub(crate) fn restore(&mut self, identity: &str, fill: impl FnOnce(&mut Memory)) {
         let slot = self
             .find(identity)
-            .unwrap_or_else(|| self.insert(Memory::new(identity, Timestamp::MIN)));
+            .unwrap_or_else(|| self.insert(Memory::new(identity)));
         if let Some(memory) = self.memory(slot) {
             fill(memory);
         }
@@ -163,7 +163,9 @@ impl Identities {
     pub(crate) fn restored(&mut self, now: Timestamp) {
         let mut born = Vec::new();
         for memory in self.slab.iter().flatten() {
-            born.push((memory.baseline.first_seen, memory.identity.clone()));
+            if let Some(first_seen) = memory.baseline.first_seen {
+                born.push((first_seen, memory.identity.clone()));
+            }
         }
         self.births = Births::default();
         for (ts, _) in &born {
@@ -214,8 +216,10 @@ impl Identities {
         {
             entry.remove();
         }
-        if let Some(memory) = self.slab[slot as usize].take() {
-            self.births.forget(memory.baseline.first_seen);
+        if let Some(memory) = self.slab[slot as usize].take()
+            && let Some(first_seen) = memory.baseline.first_seen
+        {
+            self.births.forget(first_seen);
         }
         self.dirty.retain(|dirty| *dirty != slot);
         self.free.push(slot);
@@ -235,16 +239,28 @@ fn hash(identity: &str) -> u64 {
 mod tests {
     use super::*;
 
+    /// Takes `identity` in, first seen at `ts`; tells whether there was room.
+    fn see(identities: &mut Identities, identity: &str, ts: Timestamp, front: Timestamp) -> bool {
+        let Some(slot) = identities.admit(identity, front) else {
+            return false;
+        };
+        let memory = identities.memory(slot).expect("was just admitted");
+        if memory.baseline.begin(ts) {
+            identities.born(identity, ts, front);
+        }
+        true
+    }
+
     #[test]
     fn a_flood_of_newcomers_displaces_newcomers_only() {
         let mut identities = Identities::new(10);
         let old = Timestamp::from_hour(500_000);
         for n in 0..5 {
-            identities.admit(&format!("old-{n}"), old, old);
+            see(&mut identities, &format!("old-{n}"), old, old);
         }
         let now = old.plus(Span::WEEK);
         for n in 0..1000 {
-            assert!(identities.admit(&format!("new-{n}"), now, now).is_some());
+            assert!(see(&mut identities, &format!("new-{n}"), now, now));
         }
         assert_eq!(identities.len(), 10);
         assert!((0..5).all(|n| identities.find(&format!("old-{n}")).is_some()));
@@ -254,18 +270,18 @@ mod tests {
     fn where_everybody_is_established_a_newcomer_finds_no_room() {
         let mut identities = Identities::new(2);
         let old = Timestamp::from_hour(500_000);
-        identities.admit("a", old, old);
-        identities.admit("b", old, old);
+        see(&mut identities, "a", old, old);
+        see(&mut identities, "b", old, old);
         let now = old.plus(Span::WEEK);
-        assert!(identities.admit("c", now, now).is_none());
+        assert!(!see(&mut identities, "c", now, now));
     }
 
     #[test]
     fn a_newcomer_stamped_in_the_future_does_not_make_the_others_established() {
         let mut identities = Identities::new(2);
         let now = Timestamp::from_hour(500_000);
-        identities.admit("a", now, now);
-        identities.admit("b", now.plus(Span::WEEK), now);
-        assert!(identities.admit("c", now, now).is_some());
+        see(&mut identities, "a", now, now);
+        see(&mut identities, "b", now.plus(Span::WEEK), now);
+        assert!(see(&mut identities, "c", now, now));
     }
 }

@@ -111,7 +111,7 @@ impl Incidents {
             None => self.open(card, &finding, occasion)?,
         };
         incident.published = (incident.findings, bits.max(incident.published.1));
-        let state = baseline_state(event.ts.since(baseline.first_seen));
+        let state = baseline_state(baseline.age(event.ts));
         Ok(Some(Alert {
             id: incident.id,
             revision: incident.revision,

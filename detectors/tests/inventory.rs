@@ -1,0 +1,61 @@
+//! What the inventory announces changes what is known of an identity, never how long it is known.
+
+use std::sync::Arc;
+
+use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::detector::BaselineState;
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::event::Event;
+use nhiwatch_detectors::kernel::input::{Fate, Input};
+use nhiwatch_detectors::kernel::inventory::Declared;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+
+const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
+
+fn engine(identities: usize) -> Engine {
+    let limits = Limits {
+        identities,
+        ..Limits::default()
+    };
+    let decision = Decision::new(&Configs::default(), &limits, &Calendars::default(), "");
+    Engine::new(0, Arc::new(decision))
+}
+
+fn act(engine: &mut Engine, identity: &str, ts: Timestamp) -> Fate {
+    let event = Event {
+        ts,
+        identity,
+        action: "read",
+        ..Event::default()
+    };
+    engine.handle(&Input::Event(event), &mut Vec::new())
+}
+
+fn announce(engine: &mut Engine, identity: &str, declared: Option<Declared>) {
+    let entry = Input::Inventory { identity, declared };
+    assert_eq!(engine.handle(&entry, &mut Vec::new()), Fate::Control);
+}
+
+#[test]
+fn an_identity_is_known_from_its_first_event_on_whenever_it_was_announced() {
+    for first_in_the_log in [true, false] {
+        let mut engine = engine(10);
+        if !first_in_the_log {
+            act(&mut engine, "other", START);
+        }
+        announce(&mut engine, "svc", Some(Declared::default()));
+        for hour in 1..=28 * 24 {
+            act(&mut engine, "other", START.plus(Span::HOUR.times(hour)));
+        }
+        assert_eq!(engine.stats().learning, 0, "a name alone is not learned");
+        let ts = START.plus(Span::DAY.times(28));
+        assert_eq!(act(&mut engine, "svc", ts), Fate::Judged);
+        let young = engine.learning();
+        let young = young.iter().find(|young| young.identity == "svc");
+        let young = young.map(|young| (young.first_seen, young.state));
+        assert_eq!(young, Some((ts, BaselineState::Learning)));
+        let judged_late = engine.stats().detectors.iter().all(|it| it.learning > 0);
+        assert!(judged_late, "its empty weeks were taken for a habit");
+    }
+}
