@@ -17,6 +17,7 @@ use super::detector::{Alert, BaselineState, Finding, Mode};
 use super::event::{Event, Kind};
 use super::identities::{Identities, Memory};
 use super::input::{Fate, Input};
+use super::inventory::Declared;
 use super::names::Names;
 use super::seen::Seen;
 use super::time::Timestamp;
@@ -67,13 +68,7 @@ impl Engine {
         let fate = match input {
             Input::Event(event) => self.event(event, alerts),
             Input::Inventory { identity, declared } => {
-                let front = self.clock.front().unwrap_or(Timestamp::MIN);
-                if let Some(slot) = self.identities.admit(identity, front) {
-                    if let Some(memory) = self.identities.memory(slot) {
-                        memory.baseline.declare(declared.clone());
-                    }
-                    self.identities.touch(slot, true, true);
-                }
+                self.declare(identity, declared.as_ref());
                 Fate::Control
             }
             Input::Feedback {
@@ -100,6 +95,19 @@ impl Engine {
         fate
     }
 
+    /// An inventory entry, or its end; the end of one that is not kept is no news.
+    fn declare(&mut self, identity: &str, declared: Option<&Declared>) {
+        let front = self.clock.front().unwrap_or(Timestamp::MIN);
+        let mut slot = self.identities.find(identity);
+        if slot.is_none() && declared.is_some() {
+            slot = self.identities.admit(identity, front);
+            self.stats.limits[Limit::Identities as usize] += u64::from(slot.is_none());
+        }
+        if let Some(slot) = slot {
+            self.identities.declare(slot, declared.cloned());
+        }
+    }
+
     /// One event: admit, count, judge, triage, learn.
     fn event(&mut self, event: &Event<'_>, alerts: &mut Vec<Alert>) -> Fate {
         // Admit.
@@ -118,6 +126,7 @@ impl Engine {
             None => self.identities.admit(event.identity, front),
         };
         let Some(slot) = slot else {
+            self.stats.limits[Limit::Identities as usize] += 1;
             return Fate::Filtered;
         };
         let symbol = self.names.note(event);

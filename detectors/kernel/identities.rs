@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 
 use super::baseline::{Baseline, Hot};
 use super::births::Births;
+use super::inventory::Declared;
 use super::time::{Span, Timestamp};
 use super::triage::Incidents;
 use crate::States;
@@ -37,6 +38,10 @@ impl Memory {
             dirty: (false, false),
         }
     }
+
+    const fn is_stranger(&self) -> bool {
+        self.baseline.first_seen.is_none() && self.baseline.declared.is_none()
+    }
 }
 
 /// The identities of one partition, by name.
@@ -46,6 +51,8 @@ pub(crate) struct Identities {
     free: Vec<u32>,
     /// First seen within a day: the oldest of them makes room for a newcomer.
     newborn: BTreeSet<(Timestamp, Box<str>)>,
+    /// Never seen and not declared, such as those that only broke a rule late: they make room first.
+    strangers: BTreeSet<Box<str>>,
     births: Births,
     dirty: Vec<u32>,
     deleted: BTreeSet<Box<str>>,
@@ -60,6 +67,7 @@ impl Identities {
             slab: Vec::new(),
             free: Vec::new(),
             newborn: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             births: Births::default(),
             dirty: Vec::new(),
             deleted: BTreeSet::new(),
@@ -68,8 +76,8 @@ impl Identities {
         }
     }
 
-    /// The slot of `identity`; nothing where there is no room: only an identity first seen less than a
-    /// day before `front`, the partition's time, makes room for another.
+    /// The slot of `identity`; nothing where there is no room: only a stranger, or an identity first
+    /// seen less than a day before `front`, the partition's time, makes room for another.
     pub(crate) fn admit(&mut self, identity: &str, front: Timestamp) -> Option<u32> {
         if let Some(slot) = self.find(identity) {
             return Some(slot);
@@ -80,9 +88,12 @@ impl Identities {
             self.newborn.pop_first();
         }
         if self.table.len() >= self.max {
-            let (_, oldest) = self.newborn.pop_first()?;
-            self.evict(&oldest);
+            let newborn = &mut self.newborn;
+            let least = self.strangers.pop_first();
+            let least = least.or_else(|| newborn.pop_first().map(|(_, name)| name))?;
+            self.evict(&least);
         }
+        self.strangers.insert(identity.into());
         let slot = self.insert(Memory::new(identity));
         self.touch(slot, true, true);
         Some(slot)
@@ -90,9 +101,25 @@ impl Identities {
 
     /// Notes that `identity` was first seen at `ts`, while the partition's time is `front`.
     pub(crate) fn born(&mut self, identity: &str, ts: Timestamp, front: Timestamp) {
+        self.strangers.remove(identity);
         self.newborn.insert((ts, identity.into()));
         self.births.expire(YOUNG, front);
         self.births.note(ts);
+    }
+
+    /// Takes over what the inventory declares of `slot`.
+    pub(crate) fn declare(&mut self, slot: u32, declared: Option<Declared>) {
+        let Some(Some(memory)) = self.slab.get_mut(slot as usize) else {
+            return;
+        };
+        if memory.is_stranger() {
+            self.strangers.remove(&memory.identity);
+        }
+        memory.baseline.declare(declared);
+        if memory.is_stranger() {
+            self.strangers.insert(memory.identity.clone());
+        }
+        self.touch(slot, true, true);
     }
 
     /// Identities whose baseline is at most [`YOUNG`] old at `front`, to the hour.
@@ -162,7 +189,11 @@ impl Identities {
     /// After the last [`Identities::restore`]: finds out again which are newborn at `now`.
     pub(crate) fn restored(&mut self, now: Timestamp) {
         let mut born = Vec::new();
+        self.strangers.clear();
         for memory in self.slab.iter().flatten() {
+            if memory.is_stranger() {
+                self.strangers.insert(memory.identity.clone());
+            }
             if let Some(first_seen) = memory.baseline.first_seen {
                 born.push((first_seen, memory.identity.clone()));
             }

@@ -62,6 +62,8 @@ impl Occasion<'_> {
 words! {
     /// A bound on what one engine keeps, where reaching it loses something.
     Limit {
+        /// An event or an inventory entry found no room for its identity.
+        Identities = "identities",
         /// A finding of an identity with too many open incidents raised no alert.
         Incidents = "incidents",
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::BaselineState;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limit, Limits};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::inventory::Declared;
@@ -58,4 +58,21 @@ fn an_identity_is_known_from_its_first_event_on_whenever_it_was_announced() {
         let judged_late = engine.stats().detectors.iter().all(|it| it.learning > 0);
         assert!(judged_late, "its empty weeks were taken for a habit");
     }
+}
+
+#[test]
+fn the_end_of_an_entry_takes_no_place_and_an_entry_without_one_is_counted() {
+    let mut engine = engine(1);
+    announce(&mut engine, "nobody", None);
+    assert_eq!(engine.stats().identities, 0);
+    announce(&mut engine, "svc", Some(Declared::default()));
+    announce(&mut engine, "other", Some(Declared::default()));
+    let lost = |engine: &Engine| engine.stats().limits[Limit::Identities as usize];
+    assert_eq!((engine.stats().identities, lost(&engine)), (1, 1));
+    assert_eq!(act(&mut engine, "other", START), Fate::Filtered);
+    assert_eq!(lost(&engine), 2);
+    // One that was never seen gives its place back with its entry.
+    announce(&mut engine, "svc", None);
+    assert_eq!(act(&mut engine, "other", START), Fate::Judged);
+    assert_eq!((engine.stats().identities, lost(&engine)), (1, 2));
 }

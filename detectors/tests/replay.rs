@@ -129,6 +129,9 @@ fn log(seed: u64) -> Vec<Record> {
                     ..Declared::default()
                 };
                 records.push(Record::Inventory(format!("svc-{who}"), Some(declared)));
+                // Others are declared, or not any more, that never do anything.
+                let declared = (dice.roll(2) == 0).then(Declared::default);
+                records.push(Record::Inventory(format!("idle-{}", who % 2), declared));
             }
             _ => act(now, uid, (uid / 7) % (3 + who)),
         }
