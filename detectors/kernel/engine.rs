@@ -204,38 +204,47 @@ impl Engine {
         Fate::Judged
     }
 
-    /// An event that does not count is still held against the rules.
+    /// An event that does not count is still held against the rules, whoever it is of. Who was never
+    /// seen is remembered only where a rule was broken, so that the next time is the same incident.
     fn excuse(&mut self, event: &Event<'_>, fate: Fate, alerts: &mut Vec<Alert>) -> Fate {
-        let Some(slot) = self.identities.find(event.identity) else {
-            return fate;
-        };
-        let Some(memory) = self.identities.memory(slot) else {
-            return fate;
-        };
-        if memory.failed {
+        let front = self.clock.front().unwrap_or(event.ts);
+        let mut slot = self.identities.find(event.identity);
+        let memory = slot.and_then(|slot| self.identities.memory(slot));
+        if memory.as_ref().is_some_and(|memory| memory.failed) {
             return Fate::Quarantined;
         }
+        let declared = memory.and_then(|memory| memory.baseline.declared.as_ref());
         let stats = &mut self.stats.detectors;
         let findings = &mut self.findings;
         let mut fine = true;
-        let (detectors, declared) = (&self.decision.detectors, memory.baseline.declared.as_ref());
+        let detectors = &self.decision.detectors;
         detectors.rule(event, declared, |index, mode, said| {
             stats[index].evaluations += 1;
             fine &= heed(&mut stats[index], findings, index, mode, said);
         });
-        let found = !findings.is_empty();
+        findings.retain(|(_, mode, _)| *mode == Mode::Alert);
+        if findings.is_empty() && fine {
+            return fate;
+        }
+        if slot.is_none() {
+            slot = self.identities.admit(event.identity, front);
+        }
+        let Some((slot, memory)) = slot.zip(slot.and_then(|slot| self.identities.memory(slot)))
+        else {
+            findings.clear();
+            self.stats.limits[Limit::Identities as usize] += 1;
+            return fate;
+        };
         let occasion = Occasion {
             event,
             baseline: &memory.baseline,
-            front: self.clock.front().unwrap_or(event.ts),
+            front,
             decision: self.decision.digest(),
         };
         let (incidents, stats) = (&mut memory.incidents, &mut self.stats);
         triage(findings, incidents, &occasion, stats, alerts);
         memory.failed |= !fine;
-        if found || !fine {
-            self.identities.touch(slot, false, true);
-        }
+        self.identities.touch(slot, false, true);
         fate
     }
 
