@@ -54,7 +54,10 @@ pub(crate) struct Identities {
     /// Never seen and not declared, such as those that only broke a rule late: they make room first.
     strangers: BTreeSet<Box<str>>,
     births: Births,
+    /// Slots in which something must be stored, each once; one that was evicted may be empty.
     dirty: Vec<u32>,
+    /// Whether a slot stands in `dirty`.
+    queued: Vec<bool>,
     deleted: BTreeSet<Box<str>>,
     max: usize,
     evicted: u64,
@@ -70,6 +73,7 @@ impl Identities {
             strangers: BTreeSet::new(),
             births: Births::default(),
             dirty: Vec::new(),
+            queued: Vec::new(),
             deleted: BTreeSet::new(),
             max: max.max(1),
             evicted: 0,
@@ -139,7 +143,7 @@ impl Identities {
     /// Notes that a part of `slot` must be stored.
     pub(crate) fn touch(&mut self, slot: u32, hot: bool, rest: bool) {
         if let Some(Some(memory)) = self.slab.get_mut(slot as usize) {
-            if memory.dirty == (false, false) {
+            if !std::mem::replace(&mut self.queued[slot as usize], true) {
                 self.dirty.push(slot);
             }
             memory.dirty.0 |= hot;
@@ -158,6 +162,7 @@ impl Identities {
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_by(|a, b| self.name(*a).cmp(&self.name(*b)));
         for slot in &dirty {
+            self.queued[*slot as usize] = false;
             if let Some(Some(memory)) = self.slab.get_mut(*slot as usize) {
                 let (hot, rest) = std::mem::take(&mut memory.dirty);
                 if hot || rest {
@@ -226,6 +231,7 @@ impl Identities {
             slot
         } else {
             self.slab.push(Some(memory));
+            self.queued.push(false);
             (self.slab.len() - 1) as u32
         };
         let slab = &self.slab;
@@ -252,7 +258,6 @@ impl Identities {
         {
             self.births.forget(first_seen);
         }
-        self.dirty.retain(|dirty| *dirty != slot);
         self.free.push(slot);
         self.deleted.insert(identity.into());
         self.evicted += 1;
@@ -295,6 +300,32 @@ mod tests {
         }
         assert_eq!(identities.len(), 10);
         assert!((0..5).all(|n| identities.find(&format!("old-{n}")).is_some()));
+    }
+
+    #[test]
+    fn what_a_flood_leaves_to_store_is_what_it_left_standing_each_once() {
+        let mut identities = Identities::new(100);
+        let now = Timestamp::from_hour(500_000);
+        for n in 0..1000 {
+            let name = format!("new-{n}");
+            assert!(see(
+                &mut identities,
+                &name,
+                now.plus(Span::from_micros(n)),
+                now
+            ));
+        }
+        assert_eq!(identities.dirty.len(), 100);
+        let mut stored = Vec::new();
+        identities.take_dirty(|memory, hot, rest| {
+            assert!(hot && rest);
+            stored.push(memory.identity.clone());
+        });
+        let mut standing: Vec<_> = (900..1000).map(|n| format!("new-{n}").into()).collect();
+        standing.sort();
+        assert_eq!(stored, standing);
+        assert_eq!(identities.take_deleted().len(), 900);
+        identities.take_dirty(|memory, _, _| panic!("{} was stored", memory.identity));
     }
 
     #[test]
