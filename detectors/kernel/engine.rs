@@ -6,7 +6,6 @@ mod stats;
 
 use std::sync::Arc;
 
-pub use super::triage::Limit;
 pub use decision::{Decision, Limits};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
@@ -18,7 +17,9 @@ use super::event::{Event, Kind};
 use super::identities::{Identities, Memory};
 use super::input::{Fate, Input};
 use super::inventory::Declared;
+use super::limit::Limit;
 use super::names::Names;
+use super::registry::Learned;
 use super::seen::Seen;
 use super::time::Timestamp;
 use super::triage::{Incidents, Occasion, baseline_state};
@@ -148,14 +149,25 @@ impl Engine {
             ..
         } = memory;
         let detectors = &self.decision.detectors;
-        let stats = &mut self.stats.detectors;
+        let Stats {
+            detectors: stats,
+            limits,
+            ..
+        } = &mut self.stats;
         let (mut learned, mut fine) = (false, true);
         let mut learn = |session| {
             learned = true;
-            detectors.learn(&Closed::Session(session), states, |index| {
-                stats[index].panics += 1;
-                fine = false;
-            });
+            detectors.learn(
+                &Closed::Session(session),
+                states,
+                |index, learned| match learned {
+                    Learned::Full => limits[Limit::Memory as usize] += 1,
+                    Learned::Failed => {
+                        stats[index].panics += 1;
+                        fine = false;
+                    }
+                },
+            );
         };
         let mut rest = self
             .clock
@@ -258,10 +270,14 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let front = self.clock.front();
+        let mut limits = self.stats.limits;
+        limits[Limit::Duplicates as usize] = self.seen.lost();
+        limits[Limit::Names as usize] = self.names.lost();
         Stats {
             identities: self.identities.len() as u64,
             learning: front.map_or(0, |front| self.identities.young(front)),
             evicted: self.identities.evicted(),
+            limits,
             ..self.stats.clone()
         }
     }

@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use super::baseline::Baseline;
 use super::clock::SKEW;
 use super::detector::{Alert, BaselineState, Card, Family, Finding, IncidentId, Mode, Severity};
-use super::event::{Class, Event, words};
+use super::event::{Class, Event};
+use super::limit::Limit;
 use super::time::{Span, Timestamp};
 
 /// The incidents of one identity that may still grow, and some that are over, oldest first.
@@ -56,16 +57,6 @@ impl Occasion<'_> {
     /// The newest time there is.
     fn now(&self) -> Timestamp {
         self.front.max(self.ts())
-    }
-}
-
-words! {
-    /// A bound on what one engine keeps, where reaching it loses something.
-    Limit {
-        /// An event or an inventory entry found no room for its identity.
-        Identities = "identities",
-        /// A finding of an identity with too many open incidents raised no alert.
-        Incidents = "incidents",
     }
 }
 

@@ -9,6 +9,7 @@ use nhiwatch_detectors::kernel::detector::{Alert, Mode};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use nhiwatch_detectors::{CARDS, Configs};
 
@@ -188,4 +189,5 @@ fn state_stays_bounded_under_hostile_events() {
         }
     }
     assert!(sizes.iter().all(|bytes| *bytes < 64 * 1024), "{sizes:?}");
+    assert!(engine.stats().limits[Limit::Memory as usize] > 0);
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::BaselineState;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limit, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::inventory::Declared;
+use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);

@@ -103,6 +103,10 @@ impl Detector for ToolChain {
             }
         }
     }
+
+    fn forgets(state: &State) -> bool {
+        state.orders.iter().any(Familiar::forgets)
+    }
 }
 
 impl ToolChain {

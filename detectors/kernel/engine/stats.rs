@@ -3,8 +3,8 @@
 use crate::CARDS;
 use crate::kernel::detector::{Finding, Mode, Verdict};
 use crate::kernel::input::Fate;
+use crate::kernel::limit::Limit;
 use crate::kernel::registry::Said;
-use crate::kernel::triage::Limit;
 
 /// Plain counters, read by whoever drives the engine; they start at zero with every engine.
 #[derive(Clone, Debug)]
