@@ -189,5 +189,15 @@ fn state_stays_bounded_under_hostile_events() {
         }
     }
     assert!(sizes.iter().all(|bytes| *bytes < 64 * 1024), "{sizes:?}");
-    assert!(engine.stats().limits[Limit::Memory as usize] > 0);
+    // What is forgotten is not judged, and both is said.
+    assert_eq!(engine.stats().limits[Limit::Memory as usize], 1);
+    let learning = |engine: &Engine| -> u64 {
+        let stats = engine.stats().detectors;
+        let chains = CARDS.iter().position(|card| card.name == "tool-chain");
+        stats[chains.unwrap()].learning
+    };
+    let before = learning(&engine);
+    let now = START.plus(Span::from_seconds(60_000 * 97));
+    act(&mut engine, now, "action-never-used", "last");
+    assert_eq!(learning(&engine), before + 1);
 }

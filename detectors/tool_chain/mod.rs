@@ -74,8 +74,17 @@ impl Detector for ToolChain {
         if profile.age(event) < self.config.learning.span() || state.floor() > self.p_max() {
             return Verdict::Learning;
         }
+        let last = session.last_chain();
+        let Some((last, order)) = last.and_then(|last| Some((last, state.first_unknown(&last)?)))
+        else {
+            return Verdict::Normal;
+        };
+        // What looks new may be what was forgotten.
+        if state.orders[order - 1].forgets() {
+            return Verdict::Learning;
+        }
         let novel = |chain: &Chain| state.novelty(chain).filter(|new| new.p <= self.p_max());
-        if session.last_chain().and_then(|last| novel(&last)).is_none() {
+        if novel(&last).is_none() {
             return Verdict::Normal;
         }
         // What is new later in the session belongs to what was new first: one finding per chain.
