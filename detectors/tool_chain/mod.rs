@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::{Closed, Profile};
@@ -101,7 +102,7 @@ impl Detector for ToolChain {
         let day = session.last().day().clamp(0, i64::from(u16::MAX)) as u16;
         state.starts = state.starts.saturating_add(u32::from(session.has_start()));
         for order in 1..=Chain::ORDERS {
-            let mut grams: Vec<u32> = session
+            let mut grams: ArrayVec<u32, { Session::STEPS_MAX }> = session
                 .chains()
                 .filter_map(|chain| chain.fingerprint(order))
                 .collect();
