@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::BaselineState;
+use nhiwatch_detectors::kernel::detector::{BaselineState, Family};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::{CARDS, Configs};
 
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
@@ -51,13 +51,23 @@ fn an_identity_is_known_from_its_first_event_on_whenever_it_was_announced() {
         }
         assert_eq!(engine.stats().learning, 0, "a name alone is not learned");
         let ts = START.plus(Span::DAY.times(28));
+        let before = engine.stats().detectors;
         assert_eq!(act(&mut engine, "svc", ts), Fate::Judged);
         let young = engine.learning();
         let young = young.iter().find(|young| young.identity == "svc");
         let young = young.map(|young| (young.first_seen, young.state));
         assert_eq!(young, Some((ts, BaselineState::Learning)));
-        let judged_late = engine.stats().detectors.iter().all(|it| it.learning > 0);
-        assert!(judged_late, "its empty weeks were taken for a habit");
+        // Its empty weeks are no habit: whoever waits for one is still waiting.
+        let after = engine.stats().detectors;
+        for ((card, before), after) in CARDS.iter().zip(before).zip(after) {
+            let waits = card.family == Family::Statistical;
+            assert_eq!(
+                after.learning - before.learning,
+                waits.into(),
+                "{}",
+                card.name
+            );
+        }
     }
 }
 
