@@ -139,16 +139,21 @@ impl Incidents {
         occasion: &Occasion<'_>,
     ) -> Result<&mut Incident, Limit> {
         let (event, ts) = (occasion.event, occasion.ts());
+        let (mut room, mut forgotten) = (None, self.forgotten);
         if self.kept.len() == INCIDENTS_MAX {
             let closed = (0..).zip(&self.kept);
             let closed = closed.filter(|(_, incident)| !incident.is_open(occasion.now()));
             let oldest = closed.min_by_key(|(at, incident)| (incident.last, *at));
-            let (oldest, _) = oldest.ok_or(Limit::Incidents)?;
-            let opened = self.kept.remove(oldest).opened.hour();
-            self.forgotten = self.forgotten.max(Some(opened));
+            let (at, oldest) = oldest.ok_or(Limit::Incidents)?;
+            forgotten = forgotten.max(Some(oldest.opened.hour()));
+            room = Some(at);
         }
-        if self.forgotten >= Some(ts.hour()) {
+        if forgotten >= Some(ts.hour()) {
             return Err(Limit::Incidents);
+        }
+        if let Some(at) = room {
+            self.kept.remove(at);
+            self.forgotten = forgotten;
         }
         let mut incident = Incident {
             id: incident_id(
@@ -330,14 +335,29 @@ mod tests {
             Err(_) => dropped += 1,
         };
         for n in 0..2000 {
-            // Five new subjects an hour, each again at once and half an hour later, and now and then
-            // one from hours ago.
-            for (subject, minutes) in [(n, n), (n, n), (n - 3, n), (n - 60, n - 600)] {
+            // Five new subjects an hour, each again at once and half an hour later, and five days late,
+            // when it is long forgotten.
+            for (subject, minutes) in [(n, n), (n, n), (n - 3, n), (n - 600, n - 600)] {
                 let times = (at(minutes * 12), at(n * 12));
                 take(find(&mut incidents, &subject.to_string(), times, 1e-6));
             }
         }
         assert!(dropped > 0 && published.len() > 100);
+    }
+
+    #[test]
+    fn a_late_event_does_not_open_again_what_was_forgotten() {
+        let mut incidents = Incidents::default();
+        for n in 0..=INCIDENTS_MAX as i64 {
+            let times = (at(n * 300), at(n * 300));
+            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
+            assert!(found.is_ok_and(|alert| alert.is_some()));
+        }
+        let kept = incidents.clone();
+        let late = (at(0), at(INCIDENTS_MAX as i64 * 300));
+        let found = find(&mut incidents, "0", late, 1e-6);
+        assert_eq!(found, Err(Limit::Incidents));
+        assert_eq!(incidents, kept);
     }
 
     #[test]
