@@ -6,6 +6,7 @@ use dashmap::DashMap;
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::limit::Limit;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -29,6 +30,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_identities",
     "nhiwatch_identities_learning",
     "nhiwatch_identities_evicted_total",
+    "nhiwatch_limits_total",
     "nhiwatch_consumer_lag_records",
     "nhiwatch_watermark_timestamp_seconds",
     "nhiwatch_commits_total",
@@ -110,6 +112,7 @@ pub struct Metrics {
     identities: IntGauge,
     identities_learning: IntGauge,
     identities_evicted: IntCounter,
+    limits: IntCounterVec,
     lag: IntGaugeVec,
     watermark: Gauge,
     /// What the gauge is the least of, by partition: shards write, whoever asks for metrics reads.
@@ -190,6 +193,11 @@ impl Metrics {
                 "nhiwatch_identities_evicted_total",
                 "Identities forgotten to stay within the limit.",
             )?,
+            limits: list.counters(
+                "nhiwatch_limits_total",
+                "Times something was lost to a limit, by limit.",
+                &["limit"],
+            )?,
             lag: list.gauges(
                 "nhiwatch_consumer_lag_records",
                 "Records not yet taken from the topics a role reads, transaction marks included.",
@@ -250,6 +258,9 @@ impl Metrics {
     fn start_at_zero(&self) {
         for fate in Fate::ALL {
             self.records.with_label_values(&[fate.word()]);
+        }
+        for limit in Limit::ALL {
+            self.limits.with_label_values(&[limit.word()]);
         }
         for outcome in Intake::ALL {
             self.intake.with_label_values(&[outcome.word()]);
@@ -355,6 +366,11 @@ impl Metrics {
     /// Counts `count` identities forgotten.
     pub fn evicted(&self, count: u64) {
         self.identities_evicted.inc_by(count);
+    }
+
+    /// Counts `count` losses to `limit`.
+    pub fn limit(&self, limit: Limit, count: u64) {
+        self.limits.with_label_values(&[limit.word()]).inc_by(count);
     }
 
     /// Adds to the records that `role` has not taken yet; negative where it has caught up.
@@ -474,6 +490,10 @@ mod tests {
         let text = Metrics::new().unwrap().render().unwrap();
         for fate in Fate::ALL {
             let line = format!("nhiwatch_records_total{{fate=\"{}\"}} 0\n", fate.word());
+            assert!(text.contains(&line), "{line}");
+        }
+        for limit in Limit::ALL {
+            let line = format!("nhiwatch_limits_total{{limit=\"{}\"}} 0\n", limit.word());
             assert!(text.contains(&line), "{line}");
         }
         for reason in Reason::ALL {

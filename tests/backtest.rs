@@ -262,6 +262,26 @@ fn a_person_is_told_of_each_new_alert_and_programs_of_each_revision() {
 }
 
 #[test]
+fn the_report_does_not_call_an_old_identity_judged() {
+    // Four calls in six weeks: old enough for every detector, and too little known for any.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let event =
+        |ts: &str| format!("{{\"ts\":\"{ts}\",\"identity\":\"svc\",\"action\":\"read\"}}\n");
+    let days = ["2026-10-01", "2026-10-02", "2026-11-12", "2026-11-13"];
+    let events: String = days.map(|day| event(&format!("{day}T10:00:00Z"))).concat();
+    fs::write(file.path(), events).unwrap();
+    let (_, _, err) = alerts_of(&[], &[file.path()]);
+    assert!(
+        err.contains("tool-chain              0, 0 updates; knew too little to judge 4 times\n"),
+        "{err}"
+    );
+    assert!(
+        err.ends_with("every identity has been watched long enough for every detector\n"),
+        "{err}"
+    );
+}
+
+#[test]
 fn the_report_says_who_is_still_being_learned() {
     let events = fs::read_to_string(BANK.events()).unwrap();
     let file = BANK.folder.path().join("week.ndjson");
@@ -270,7 +290,7 @@ fn the_report_says_who_is_still_being_learned() {
     let (_, _, err) = alerts_of(&[], &[&file]);
     assert!(err.starts_with("read 25000 events of "), "{err}");
     assert!(
-        err.contains(" identities are still being learned\n"),
+        err.contains(" identities are too young for some detector\n"),
         "{err}"
     );
     let named = err.lines().filter(|line| line.ends_with(" days")).count();

@@ -43,7 +43,7 @@ impl Profile<'_> {
     /// How long the identity has been known.
     #[must_use]
     pub fn age(&self, event: &Event<'_>) -> Span {
-        event.ts.since(self.closed.first_seen)
+        self.closed.age(event.ts)
     }
 
     /// The hours of the week that activity at `ts` may belong to besides its own: the one within five
@@ -109,10 +109,10 @@ pub struct Hour {
 }
 
 /// The part of an identity's state that only closes touch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Event time of the first event.
-    pub first_seen: Timestamp,
+    /// Event time of the first event that counted; nothing for an identity that is only announced.
+    pub first_seen: Option<Timestamp>,
     /// What sort of actor it is, as last said.
     pub kind: super::event::Kind,
     /// What the inventory declares of it.
@@ -140,16 +140,27 @@ impl Baseline {
     /// The baseline of an identity first seen at `ts`.
     #[must_use]
     pub fn new(ts: Timestamp) -> Self {
-        Self {
-            first_seen: ts,
-            kind: super::event::Kind::Unknown,
-            declared: None,
-            rate: Rate::default(),
-            presence: Presence::default(),
-            orders: None,
-            next: ts.hour(),
-            quarantine: Quarantine::default(),
+        let mut baseline = Self::default();
+        baseline.begin(ts);
+        baseline
+    }
+
+    /// Starts with the first event, at `ts`; tells whether it was. What was announced before is kept,
+    /// but no hour before it is learned.
+    pub fn begin(&mut self, ts: Timestamp) -> bool {
+        let begins = self.first_seen.is_none();
+        if begins {
+            self.first_seen = Some(ts);
+            self.next = ts.hour();
         }
+        begins
+    }
+
+    /// How long the identity has been known at `ts`.
+    #[must_use]
+    pub fn age(&self, ts: Timestamp) -> Span {
+        self.first_seen
+            .map_or(Span::from_micros(0), |first| ts.since(first))
     }
 
     /// Takes over what the inventory declares; a new time zone makes the hours of the week be

@@ -84,7 +84,7 @@ const DISORDER: Span = Span::MINUTE.times(2);
 /// How far behind the watermark an event may be and still count.
 pub(crate) const LATENESS: Span = Span::MINUTE.times(10);
 /// How far a source's clock may be ahead of the log's.
-const SKEW: Span = Span::MINUTE.times(5);
+pub(crate) const SKEW: Span = Span::MINUTE.times(5);
 /// From how far ahead of the front a stamp needs a second one to be believed.
 pub(crate) const LEAP: Span = Span::HOUR;
 

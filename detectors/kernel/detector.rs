@@ -46,6 +46,11 @@ pub trait Detector: Sized + Send + Sync + 'static {
 
     /// Takes over a closed window or session as normal. Cannot alert.
     fn learn(&self, _closed: &Closed, _state: &mut Self::State) {}
+
+    /// Whether something had to be forgotten to keep `state` bounded.
+    fn forgets(_state: &Self::State) -> bool {
+        false
+    }
 }
 
 /// What a detector says of one event.

@@ -10,16 +10,19 @@ pub use decision::{Decision, Limits};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 
-use super::baseline::{Baseline, Closed, Profile};
+use super::baseline::{Closed, Profile};
 use super::clock::{Arrival, Clock};
 use super::detector::{Alert, BaselineState, Finding, Mode};
 use super::event::{Event, Kind};
 use super::identities::{Identities, Memory};
 use super::input::{Fate, Input};
+use super::inventory::Declared;
+use super::limit::Limit;
 use super::names::Names;
+use super::registry::Learned;
 use super::seen::Seen;
 use super::time::Timestamp;
-use super::triage::baseline_state;
+use super::triage::{Incidents, Occasion, baseline_state};
 use crate::CARDS;
 use stats::heed;
 
@@ -66,13 +69,7 @@ impl Engine {
         let fate = match input {
             Input::Event(event) => self.event(event, alerts),
             Input::Inventory { identity, declared } => {
-                let ts = self.clock.front().unwrap_or(Timestamp::MIN);
-                if let Some(slot) = self.identities.admit(identity, ts, ts) {
-                    if let Some(memory) = self.identities.memory(slot) {
-                        memory.baseline.declare(declared.clone());
-                    }
-                    self.identities.touch(slot, true, true);
-                }
+                self.declare(identity, declared.as_ref());
                 Fate::Control
             }
             Input::Feedback {
@@ -99,6 +96,19 @@ impl Engine {
         fate
     }
 
+    /// An inventory entry, or its end; the end of one that is not kept is no news.
+    fn declare(&mut self, identity: &str, declared: Option<&Declared>) {
+        let front = self.clock.front().unwrap_or(Timestamp::MIN);
+        let mut slot = self.identities.find(identity);
+        if slot.is_none() && declared.is_some() {
+            slot = self.identities.admit(identity, front);
+            self.stats.limits[Limit::Identities as usize] += u64::from(slot.is_none());
+        }
+        if let Some(slot) = slot {
+            self.identities.declare(slot, declared.cloned());
+        }
+    }
+
     /// One event: admit, count, judge, triage, learn.
     fn event(&mut self, event: &Event<'_>, alerts: &mut Vec<Alert>) -> Fate {
         // Admit.
@@ -114,9 +124,10 @@ impl Engine {
         };
         let slot = match excused {
             Some(fate) => return self.excuse(event, fate, alerts),
-            None => self.identities.admit(event.identity, event.ts, front),
+            None => self.identities.admit(event.identity, front),
         };
         let Some(slot) = slot else {
+            self.stats.limits[Limit::Identities as usize] += 1;
             return Fate::Filtered;
         };
         let symbol = self.names.note(event);
@@ -126,10 +137,7 @@ impl Engine {
         if memory.failed {
             return Fate::Quarantined;
         }
-        let announced = memory.baseline.first_seen == Timestamp::MIN;
-        if announced {
-            memory.baseline = started(&memory.baseline, event);
-        }
+        let begins = memory.baseline.begin(event.ts);
 
         // Learn what has closed since, then count.
         let Memory {
@@ -141,14 +149,25 @@ impl Engine {
             ..
         } = memory;
         let detectors = &self.decision.detectors;
-        let stats = &mut self.stats.detectors;
+        let Stats {
+            detectors: stats,
+            limits,
+            ..
+        } = &mut self.stats;
         let (mut learned, mut fine) = (false, true);
         let mut learn = |session| {
             learned = true;
-            detectors.learn(&Closed::Session(session), states, |index| {
-                stats[index].panics += 1;
-                fine = false;
-            });
+            detectors.learn(
+                &Closed::Session(session),
+                states,
+                |index, learned| match learned {
+                    Learned::Full => limits[Limit::Memory as usize] += 1,
+                    Learned::Failed => {
+                        stats[index].panics += 1;
+                        fine = false;
+                    }
+                },
+            );
         };
         let mut rest = self
             .clock
@@ -179,60 +198,65 @@ impl Engine {
         });
 
         // Triage.
-        let suspect = findings.iter().any(|(_, mode, _)| *mode == Mode::Alert);
-        for (index, mode, finding) in findings.drain(..) {
-            if mode == Mode::Alert {
-                let card = &CARDS[index];
-                let digest = self.decision.digest();
-                alerts.extend(incidents.raise(card, finding, event, baseline, digest));
-            }
-        }
+        let occasion = Occasion {
+            event,
+            baseline,
+            front,
+            decision: self.decision.digest(),
+        };
+        let suspect = triage(findings, incidents, &occasion, &mut self.stats, alerts);
         if suspect {
             hot.suspect(&now);
         }
         *failed |= !fine;
-        if announced {
-            self.identities.born(event.identity, event.ts);
+        if begins {
+            self.identities.born(event.identity, event.ts, front);
         }
         self.identities.touch(slot, true, rest || suspect || !fine);
         Fate::Judged
     }
 
-    /// An event that does not count is still held against the rules.
+    /// An event that does not count is still held against the rules, whoever it is of. Who was never
+    /// seen is remembered only where a rule was broken, so that the next time is the same incident.
     fn excuse(&mut self, event: &Event<'_>, fate: Fate, alerts: &mut Vec<Alert>) -> Fate {
-        let Some(slot) = self.identities.find(event.identity) else {
-            return fate;
-        };
-        let Some(memory) = self.identities.memory(slot) else {
-            return fate;
-        };
-        if memory.failed {
+        let front = self.clock.front().unwrap_or(event.ts);
+        let mut slot = self.identities.find(event.identity);
+        let memory = slot.and_then(|slot| self.identities.memory(slot));
+        if memory.as_ref().is_some_and(|memory| memory.failed) {
             return Fate::Quarantined;
         }
+        let declared = memory.and_then(|memory| memory.baseline.declared.as_ref());
         let stats = &mut self.stats.detectors;
         let findings = &mut self.findings;
         let mut fine = true;
-        let (detectors, declared) = (&self.decision.detectors, memory.baseline.declared.as_ref());
+        let detectors = &self.decision.detectors;
         detectors.rule(event, declared, |index, mode, said| {
             stats[index].evaluations += 1;
             fine &= heed(&mut stats[index], findings, index, mode, said);
         });
-        let found = !findings.is_empty();
-        for (index, mode, finding) in findings.drain(..) {
-            if mode == Mode::Alert {
-                let (card, digest) = (&CARDS[index], self.decision.digest());
-                let baseline = &memory.baseline;
-                alerts.extend(
-                    memory
-                        .incidents
-                        .raise(card, finding, event, baseline, digest),
-                );
-            }
+        findings.retain(|(_, mode, _)| *mode == Mode::Alert);
+        if findings.is_empty() && fine {
+            return fate;
         }
+        if slot.is_none() {
+            slot = self.identities.admit(event.identity, front);
+        }
+        let Some((slot, memory)) = slot.zip(slot.and_then(|slot| self.identities.memory(slot)))
+        else {
+            findings.clear();
+            self.stats.limits[Limit::Identities as usize] += 1;
+            return fate;
+        };
+        let occasion = Occasion {
+            event,
+            baseline: &memory.baseline,
+            front,
+            decision: self.decision.digest(),
+        };
+        let (incidents, stats) = (&mut memory.incidents, &mut self.stats);
+        triage(findings, incidents, &occasion, stats, alerts);
         memory.failed |= !fine;
-        if found || !fine {
-            self.identities.touch(slot, false, true);
-        }
+        self.identities.touch(slot, false, true);
         fate
     }
 
@@ -246,10 +270,14 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let front = self.clock.front();
+        let mut limits = self.stats.limits;
+        limits[Limit::Duplicates as usize] = self.seen.lost();
+        limits[Limit::Names as usize] = self.names.lost();
         Stats {
             identities: self.identities.len() as u64,
             learning: front.map_or(0, |front| self.identities.young(front)),
             evicted: self.identities.evicted(),
+            limits,
             ..self.stats.clone()
         }
     }
@@ -261,7 +289,7 @@ impl Engine {
             return Vec::new();
         };
         let young = |memory: &&Memory| {
-            let first_seen = memory.baseline.first_seen;
+            let first_seen = memory.baseline.first_seen?;
             let state = baseline_state(front.since(first_seen));
             let identity = memory.identity.to_string();
             (state != BaselineState::Mature).then_some(Young {
@@ -285,9 +313,23 @@ pub struct Young {
     pub state: BaselineState,
 }
 
-/// The baseline of an identity that the inventory announced before its first event.
-fn started(announced: &Baseline, event: &Event<'_>) -> Baseline {
-    let mut baseline = Baseline::new(event.ts);
-    baseline.declare(announced.declared.clone());
-    baseline
+/// Makes incidents of `findings`, and of these alerts; tells whether one may hold back learning.
+fn triage(
+    findings: &mut Vec<(usize, Mode, Finding)>,
+    incidents: &mut Incidents,
+    occasion: &Occasion<'_>,
+    stats: &mut Stats,
+    alerts: &mut Vec<Alert>,
+) -> bool {
+    let mut suspect = false;
+    for (index, mode, finding) in findings.drain(..) {
+        if mode == Mode::Alert {
+            suspect = true;
+            match incidents.raise(&CARDS[index], finding, occasion) {
+                Ok(alert) => alerts.extend(alert),
+                Err(limit) => stats.limits[limit as usize] += 1,
+            }
+        }
+    }
+    suspect
 }

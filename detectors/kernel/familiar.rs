@@ -63,6 +63,12 @@ impl Familiar {
         (poisson_limit(singletons) / (f64::from(self.trials) + 2.0)).min(1.0)
     }
 
+    /// Whether something had to be forgotten.
+    #[must_use]
+    pub const fn forgets(&self) -> bool {
+        self.full
+    }
+
     /// How many different things are remembered.
     #[must_use]
     pub fn kinds(&self) -> usize {

@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 
 use super::baseline::{Baseline, Hot};
 use super::births::Births;
+use super::inventory::Declared;
 use super::time::{Span, Timestamp};
 use super::triage::Incidents;
 use crate::States;
@@ -26,16 +27,20 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(identity: &str, ts: Timestamp) -> Self {
+    pub(crate) fn new(identity: &str) -> Self {
         Self {
             identity: identity.into(),
             hot: Hot::default(),
-            baseline: Baseline::new(ts),
+            baseline: Baseline::default(),
             states: States::default(),
             incidents: Incidents::default(),
             failed: false,
             dirty: (false, false),
         }
+    }
+
+    const fn is_stranger(&self) -> bool {
+        self.baseline.first_seen.is_none() && self.baseline.declared.is_none()
     }
 }
 
@@ -44,9 +49,15 @@ pub(crate) struct Identities {
     table: HashTable<u32>,
     slab: Vec<Option<Memory>>,
     free: Vec<u32>,
+    /// First seen within a day: the oldest of them makes room for a newcomer.
     newborn: BTreeSet<(Timestamp, Box<str>)>,
+    /// Never seen and not declared, such as those that only broke a rule late: they make room first.
+    strangers: BTreeSet<Box<str>>,
     births: Births,
+    /// Slots in which something must be stored, each once; one that was evicted may be empty.
     dirty: Vec<u32>,
+    /// Whether a slot stands in `dirty`.
+    queued: Vec<bool>,
     deleted: BTreeSet<Box<str>>,
     max: usize,
     evicted: u64,
@@ -59,17 +70,19 @@ impl Identities {
             slab: Vec::new(),
             free: Vec::new(),
             newborn: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             births: Births::default(),
             dirty: Vec::new(),
+            queued: Vec::new(),
             deleted: BTreeSet::new(),
             max: max.max(1),
             evicted: 0,
         }
     }
 
-    /// The slot of `identity`, first seen at `ts` if it is new; nothing where there is no room: only
-    /// an identity less than a day old at `front`, the partition's time, makes room for another.
-    pub(crate) fn admit(&mut self, identity: &str, ts: Timestamp, front: Timestamp) -> Option<u32> {
+    /// The slot of `identity`; nothing where there is no room: only a stranger, or an identity first
+    /// seen less than a day before `front`, the partition's time, makes room for another.
+    pub(crate) fn admit(&mut self, identity: &str, front: Timestamp) -> Option<u32> {
         if let Some(slot) = self.find(identity) {
             return Some(slot);
         }
@@ -79,20 +92,38 @@ impl Identities {
             self.newborn.pop_first();
         }
         if self.table.len() >= self.max {
-            let (_, oldest) = self.newborn.pop_first()?;
-            self.evict(&oldest);
+            let newborn = &mut self.newborn;
+            let least = self.strangers.pop_first();
+            let least = least.or_else(|| newborn.pop_first().map(|(_, name)| name))?;
+            self.evict(&least);
         }
-        self.births.expire(YOUNG, front);
-        self.born(identity, ts);
-        let slot = self.insert(Memory::new(identity, ts));
+        self.strangers.insert(identity.into());
+        let slot = self.insert(Memory::new(identity));
         self.touch(slot, true, true);
         Some(slot)
     }
 
-    /// Notes that `identity` was first seen at `ts`.
-    pub(crate) fn born(&mut self, identity: &str, ts: Timestamp) {
+    /// Notes that `identity` was first seen at `ts`, while the partition's time is `front`.
+    pub(crate) fn born(&mut self, identity: &str, ts: Timestamp, front: Timestamp) {
+        self.strangers.remove(identity);
         self.newborn.insert((ts, identity.into()));
+        self.births.expire(YOUNG, front);
         self.births.note(ts);
+    }
+
+    /// Takes over what the inventory declares of `slot`.
+    pub(crate) fn declare(&mut self, slot: u32, declared: Option<Declared>) {
+        let Some(Some(memory)) = self.slab.get_mut(slot as usize) else {
+            return;
+        };
+        if memory.is_stranger() {
+            self.strangers.remove(&memory.identity);
+        }
+        memory.baseline.declare(declared);
+        if memory.is_stranger() {
+            self.strangers.insert(memory.identity.clone());
+        }
+        self.touch(slot, true, true);
     }
 
     /// Identities whose baseline is at most [`YOUNG`] old at `front`, to the hour.
@@ -112,7 +143,7 @@ impl Identities {
     /// Notes that a part of `slot` must be stored.
     pub(crate) fn touch(&mut self, slot: u32, hot: bool, rest: bool) {
         if let Some(Some(memory)) = self.slab.get_mut(slot as usize) {
-            if memory.dirty == (false, false) {
+            if !std::mem::replace(&mut self.queued[slot as usize], true) {
                 self.dirty.push(slot);
             }
             memory.dirty.0 |= hot;
@@ -131,6 +162,7 @@ impl Identities {
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_by(|a, b| self.name(*a).cmp(&self.name(*b)));
         for slot in &dirty {
+            self.queued[*slot as usize] = false;
             if let Some(Some(memory)) = self.slab.get_mut(*slot as usize) {
                 let (hot, rest) = std::mem::take(&mut memory.dirty);
                 if hot || rest {
@@ -153,7 +185,7 @@ impl Identities {
     pub(crate) fn restore(&mut self, identity: &str, fill: impl FnOnce(&mut Memory)) {
         let slot = self
             .find(identity)
-            .unwrap_or_else(|| self.insert(Memory::new(identity, Timestamp::MIN)));
+            .unwrap_or_else(|| self.insert(Memory::new(identity)));
         if let Some(memory) = self.memory(slot) {
             fill(memory);
         }
@@ -162,8 +194,14 @@ impl Identities {
     /// After the last [`Identities::restore`]: finds out again which are newborn at `now`.
     pub(crate) fn restored(&mut self, now: Timestamp) {
         let mut born = Vec::new();
+        self.strangers.clear();
         for memory in self.slab.iter().flatten() {
-            born.push((memory.baseline.first_seen, memory.identity.clone()));
+            if memory.is_stranger() {
+                self.strangers.insert(memory.identity.clone());
+            }
+            if let Some(first_seen) = memory.baseline.first_seen {
+                born.push((first_seen, memory.identity.clone()));
+            }
         }
         self.births = Births::default();
         for (ts, _) in &born {
@@ -193,6 +231,7 @@ impl Identities {
             slot
         } else {
             self.slab.push(Some(memory));
+            self.queued.push(false);
             (self.slab.len() - 1) as u32
         };
         let slab = &self.slab;
@@ -214,10 +253,11 @@ impl Identities {
         {
             entry.remove();
         }
-        if let Some(memory) = self.slab[slot as usize].take() {
-            self.births.forget(memory.baseline.first_seen);
+        if let Some(memory) = self.slab[slot as usize].take()
+            && let Some(first_seen) = memory.baseline.first_seen
+        {
+            self.births.forget(first_seen);
         }
-        self.dirty.retain(|dirty| *dirty != slot);
         self.free.push(slot);
         self.deleted.insert(identity.into());
         self.evicted += 1;
@@ -235,37 +275,75 @@ fn hash(identity: &str) -> u64 {
 mod tests {
     use super::*;
 
+    /// Takes `identity` in, first seen at `ts`; tells whether there was room.
+    fn see(identities: &mut Identities, identity: &str, ts: Timestamp, front: Timestamp) -> bool {
+        let Some(slot) = identities.admit(identity, front) else {
+            return false;
+        };
+        let memory = identities.memory(slot).expect("was just admitted");
+        if memory.baseline.begin(ts) {
+            identities.born(identity, ts, front);
+        }
+        true
+    }
+
     #[test]
     fn a_flood_of_newcomers_displaces_newcomers_only() {
         let mut identities = Identities::new(10);
         let old = Timestamp::from_hour(500_000);
         for n in 0..5 {
-            identities.admit(&format!("old-{n}"), old, old);
+            see(&mut identities, &format!("old-{n}"), old, old);
         }
         let now = old.plus(Span::WEEK);
         for n in 0..1000 {
-            assert!(identities.admit(&format!("new-{n}"), now, now).is_some());
+            assert!(see(&mut identities, &format!("new-{n}"), now, now));
         }
         assert_eq!(identities.len(), 10);
         assert!((0..5).all(|n| identities.find(&format!("old-{n}")).is_some()));
     }
 
     #[test]
+    fn what_a_flood_leaves_to_store_is_what_it_left_standing_each_once() {
+        let mut identities = Identities::new(100);
+        let now = Timestamp::from_hour(500_000);
+        for n in 0..1000 {
+            let name = format!("new-{n}");
+            assert!(see(
+                &mut identities,
+                &name,
+                now.plus(Span::from_micros(n)),
+                now
+            ));
+        }
+        assert_eq!(identities.dirty.len(), 100);
+        let mut stored = Vec::new();
+        identities.take_dirty(|memory, hot, rest| {
+            assert!(hot && rest);
+            stored.push(memory.identity.clone());
+        });
+        let mut standing: Vec<_> = (900..1000).map(|n| format!("new-{n}").into()).collect();
+        standing.sort();
+        assert_eq!(stored, standing);
+        assert_eq!(identities.take_deleted().len(), 900);
+        identities.take_dirty(|memory, _, _| panic!("{} was stored", memory.identity));
+    }
+
+    #[test]
     fn where_everybody_is_established_a_newcomer_finds_no_room() {
         let mut identities = Identities::new(2);
         let old = Timestamp::from_hour(500_000);
-        identities.admit("a", old, old);
-        identities.admit("b", old, old);
+        see(&mut identities, "a", old, old);
+        see(&mut identities, "b", old, old);
         let now = old.plus(Span::WEEK);
-        assert!(identities.admit("c", now, now).is_none());
+        assert!(!see(&mut identities, "c", now, now));
     }
 
     #[test]
     fn a_newcomer_stamped_in_the_future_does_not_make_the_others_established() {
         let mut identities = Identities::new(2);
         let now = Timestamp::from_hour(500_000);
-        identities.admit("a", now, now);
-        identities.admit("b", now.plus(Span::WEEK), now);
-        assert!(identities.admit("c", now, now).is_some());
+        see(&mut identities, "a", now, now);
+        see(&mut identities, "b", now.plus(Span::WEEK), now);
+        assert!(see(&mut identities, "c", now, now));
     }
 }

@@ -29,6 +29,7 @@ pub mod clock;
 pub mod identities;
 pub mod seen;
 
+pub mod limit;
 pub mod triage;
 
 pub mod codec;

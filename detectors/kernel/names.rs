@@ -32,6 +32,7 @@ impl Symbol {
 pub struct Names {
     known: BTreeMap<Symbol, Box<str>>,
     fresh: Vec<Symbol>,
+    lost: u64,
 }
 
 impl Names {
@@ -43,7 +44,12 @@ impl Names {
     /// Notes the name of `event`'s step and gives its symbol; allocates only for a new one.
     pub fn note(&mut self, event: &Event<'_>) -> Symbol {
         let symbol = Symbol::of(event);
-        if self.known.len() < Self::MAX && !self.known.contains_key(&symbol) {
+        if self.known.contains_key(&symbol) {
+            return symbol;
+        }
+        if self.known.len() == Self::MAX {
+            self.lost += 1;
+        } else {
             let mut name = event.action.to_owned();
             if let Some(class) = event.resource_class {
                 name.push_str(" [");
@@ -59,6 +65,12 @@ impl Names {
             self.fresh.push(symbol);
         }
         symbol
+    }
+
+    /// Steps that found no room for their name.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// The name of `symbol`.
@@ -89,5 +101,31 @@ impl Names {
     /// All names, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol, &str)> {
         self.known.iter().map(|(symbol, name)| (*symbol, &**name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_without_room_for_its_name_is_counted_and_spelt_as_a_number() {
+        let mut names = Names::default();
+        let mut note = |n: usize| {
+            let action = n.to_string();
+            let event = Event {
+                action: &action,
+                ..Event::default()
+            };
+            names.note(&event)
+        };
+        // Two actions may share a symbol.
+        for n in 0..Names::MAX + 100 {
+            note(n);
+        }
+        let symbol = note(Names::MAX + 99);
+        assert!(names.lost() > 1);
+        assert_eq!(names.known.len(), Names::MAX);
+        assert!(names.spell(symbol).starts_with('#'));
     }
 }

@@ -9,6 +9,15 @@ pub(crate) enum Said {
     Failed,
 }
 
+/// What the engine must know of a detector that has learned.
+#[derive(Debug)]
+pub(crate) enum Learned {
+    /// From now on it forgets some of what it knew of the identity.
+    Full,
+    /// It panicked.
+    Failed,
+}
+
 /// Declares the detectors: `name: module::Type,` for each, in alphabetical order.
 ///
 /// For `off_hours: off_hours::OffHours,` it makes a section `off-hours` in [`Configs`], a field in
@@ -23,7 +32,7 @@ macro_rules! registry {
         use $crate::kernel::detector::{Card, Detector, Mode, Slot};
         use $crate::kernel::event::Event;
         use $crate::kernel::inventory::Declared;
-        use $crate::kernel::registry::Said;
+        use $crate::kernel::registry::{Learned, Said};
         use $crate::kernel::time::Span;
 
         /// Every detector's section of the config file.
@@ -104,19 +113,23 @@ macro_rules! registry {
                 let _ = index;
             }
 
-            /// Lets every detector learn; `failed` gets the index in [`CARDS`] of each that could not.
+            /// Lets every detector learn; `each` gets the index in [`CARDS`] of one that could not, or
+            /// that begins to forget.
             pub(crate) fn learn(
                 &self,
                 closed: &Closed,
                 states: &mut States,
-                mut failed: impl FnMut(usize),
+                mut each: impl FnMut(usize, Learned),
             ) {
                 let mut index = 0;
                 $($(#[$when])* {
                     if let Some((_, detector)) = &self.$name {
                         let state = &mut states.$name;
+                        let forgot = <$detector as Detector>::forgets(state);
                         if survives(|| detector.learn(closed, state)).is_none() {
-                            failed(index);
+                            each(index, Learned::Failed);
+                        } else if !forgot && <$detector as Detector>::forgets(state) {
+                            each(index, Learned::Full);
                         }
                     }
                     index += 1;

@@ -14,6 +14,7 @@ pub struct Seen {
     max: usize,
     /// Generations that were dropped and whose records are still stored, with their record counts.
     dropped: Vec<(i64, u32)>,
+    lost: u64,
 }
 
 #[derive(Debug, Default)]
@@ -35,11 +36,12 @@ impl Seen {
             generations: BTreeMap::new(),
             max,
             dropped: Vec::new(),
+            lost: 0,
         }
     }
 
     /// Notes the id `uid` of `identity` while time stands at `front`; tells whether it was noted
-    /// before. A full generation notes nothing more.
+    /// before. A full generation notes nothing more, and counts what it does not.
     pub fn note(&mut self, identity: &str, uid: &str, front: Timestamp) -> bool {
         let now = generation(front);
         let fingerprint =
@@ -56,6 +58,8 @@ impl Seen {
         if current.all.len() < self.max {
             current.all.insert(fingerprint);
             current.fresh.push(fingerprint);
+        } else {
+            self.lost += 1;
         }
         while let Some(entry) = self.generations.first_entry()
             && *entry.key() < at - 1
@@ -64,6 +68,12 @@ impl Seen {
             self.dropped.push((at, old.chunks));
         }
         false
+    }
+
+    /// Ids that found no room, and whose next coming is not recognised.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// What must be stored since the last call, in order.
@@ -125,6 +135,15 @@ mod tests {
         assert!(!seen.note("b", "1", at(9)));
         seen.note("a", "2", at(30));
         assert!(!seen.note("a", "1", at(30)));
+    }
+
+    #[test]
+    fn an_id_that_finds_no_room_is_counted() {
+        let mut seen = Seen::new(2);
+        for uid in ["1", "2", "2", "3", "3"] {
+            seen.note("a", uid, at(0));
+        }
+        assert_eq!(seen.lost(), 2);
     }
 
     #[test]

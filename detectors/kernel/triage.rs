@@ -4,14 +4,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::baseline::Baseline;
+use super::clock::SKEW;
 use super::detector::{Alert, BaselineState, Card, Family, Finding, IncidentId, Mode, Severity};
 use super::event::{Class, Event};
+use super::limit::Limit;
 use super::time::{Span, Timestamp};
 
 /// The incidents of one identity that may still grow, and some that are over, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incidents {
     kept: Vec<Incident>,
+    /// The newest hour in which an incident opened that is not kept any more: an id made in that hour
+    /// or before might be one that was published already.
+    forgotten: Option<i64>,
 }
 
 /// One thing that went wrong with one identity, however many findings report it.
@@ -29,43 +34,78 @@ struct Incident {
     events: Vec<Box<str>>,
 }
 
+/// What a finding came with.
+#[derive(Clone, Copy)]
+pub(crate) struct Occasion<'a> {
+    /// The event it was found at.
+    pub(crate) event: &'a Event<'a>,
+    /// What was known of the identity.
+    pub(crate) baseline: &'a Baseline,
+    /// The partition's time.
+    pub(crate) front: Timestamp,
+    /// Digest of the decisions in force.
+    pub(crate) decision: &'a str,
+}
+
+impl Occasion<'_> {
+    /// When it is to have happened: not after it arrived, or an incident would stay open for ever.
+    fn ts(&self) -> Timestamp {
+        let (ts, received) = (self.event.ts, self.event.received);
+        received.map_or(ts, |received| ts.min(received.plus(SKEW)))
+    }
+
+    /// The newest time there is.
+    fn now(&self) -> Timestamp {
+        self.front.max(self.ts())
+    }
+}
+
 impl Incidents {
     /// Takes in a finding; gives the alert to publish, if the incident is new or has grown enough.
     ///
     /// An incident closes after four hours of quiet, or after 24 hours. While it is open, findings of
     /// the same detector about the same subject raise it: it is published again when their number
     /// has doubled or the surprise has grown by ten bits.
+    ///
+    /// # Errors
+    /// Where there is no room for another: only closed incidents make room, for an open one that was
+    /// forgotten would be published anew under its old id.
     pub(crate) fn raise(
         &mut self,
         card: &'static Card,
         finding: Finding,
-        event: &Event<'_>,
-        baseline: &Baseline,
-        decision: &str,
-    ) -> Option<Alert> {
+        occasion: &Occasion<'_>,
+    ) -> Result<Option<Alert>, Limit> {
+        let Occasion {
+            event,
+            baseline,
+            decision,
+            ..
+        } = *occasion;
+        let ts = occasion.ts();
         let bits = finding.p_value.map_or(0.0, super::detector::PValue::bits);
         let open = self.kept.iter_mut().find(|incident| {
             *incident.detector == *card.name
                 && *incident.subject == *finding.subject
-                && incident.is_open(event.ts)
+                && incident.is_open(ts)
         });
         let incident = match open {
             Some(incident) => {
                 incident.findings = incident.findings.saturating_add(1);
-                incident.last = incident.last.max(event.ts);
+                incident.last = incident.last.max(ts);
                 incident.note(event);
                 let doubled = incident.findings >= incident.published.0.saturating_mul(2);
                 if !doubled && bits < incident.published.1 + UPDATE_BITS {
-                    return None;
+                    return Ok(None);
                 }
                 incident.revision += 1;
                 incident
             }
-            None => self.open(card, &finding, event, decision),
+            None => self.open(card, &finding, occasion)?,
         };
         incident.published = (incident.findings, bits.max(incident.published.1));
-        let state = baseline_state(event.ts.since(baseline.first_seen));
-        Some(Alert {
+        let state = baseline_state(baseline.age(event.ts));
+        Ok(Some(Alert {
             id: incident.id,
             revision: incident.revision,
             ts: event.ts,
@@ -83,7 +123,7 @@ impl Incidents {
             mode: Mode::Alert,
             decision: decision.to_owned(),
             finding,
-        })
+        }))
     }
 
     /// The hours, first and last, that incident `id` spans.
@@ -96,30 +136,37 @@ impl Incidents {
         &mut self,
         card: &Card,
         finding: &Finding,
-        event: &Event<'_>,
-        decision: &str,
-    ) -> &mut Incident {
+        occasion: &Occasion<'_>,
+    ) -> Result<&mut Incident, Limit> {
+        let (event, ts) = (occasion.event, occasion.ts());
+        let (mut room, mut forgotten) = (None, self.forgotten);
         if self.kept.len() == INCIDENTS_MAX {
-            let oldest = self
-                .kept
-                .iter()
-                .enumerate()
-                .min_by_key(|(at, i)| (i.last, *at));
-            let oldest = oldest.map_or(0, |(at, _)| at);
-            self.kept.remove(oldest);
+            let closed = (0..).zip(&self.kept);
+            let closed = closed.filter(|(_, incident)| !incident.is_open(occasion.now()));
+            let oldest = closed.min_by_key(|(at, incident)| (incident.last, *at));
+            let (at, oldest) = oldest.ok_or(Limit::Incidents)?;
+            forgotten = forgotten.max(Some(oldest.opened.hour()));
+            room = Some(at);
+        }
+        if forgotten >= Some(ts.hour()) {
+            return Err(Limit::Incidents);
+        }
+        if let Some(at) = room {
+            self.kept.remove(at);
+            self.forgotten = forgotten;
         }
         let mut incident = Incident {
             id: incident_id(
                 event.identity,
                 card.name,
                 &finding.subject,
-                event.ts,
-                decision,
+                ts,
+                occasion.decision,
             ),
             detector: card.name.into(),
             subject: finding.subject.as_str().into(),
-            opened: event.ts,
-            last: event.ts,
+            opened: ts,
+            last: ts,
             revision: 1,
             findings: 1,
             published: (1, 0.0),
@@ -128,7 +175,7 @@ impl Incidents {
         incident.note(event);
         let at = self.kept.len();
         self.kept.push(incident);
-        &mut self.kept[at]
+        Ok(&mut self.kept[at])
     }
 }
 
@@ -233,17 +280,26 @@ mod tests {
         page: "",
     };
 
-    fn raise(incidents: &mut Incidents, minutes: i64, p: f64) -> Option<Alert> {
-        let ts = Timestamp::from_seconds(1_790_000_000 + minutes * 60);
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_seconds(1_790_000_000 + minutes * 60)
+    }
+
+    fn find(
+        incidents: &mut Incidents,
+        subject: &str,
+        (ts, front): (Timestamp, Timestamp),
+        p: f64,
+    ) -> Result<Option<Alert>, Limit> {
         let event = Event {
             ts,
+            received: Some(front),
             identity: "x",
             uid: Some("u"),
             ..Event::default()
         };
         let baseline = Baseline::new(ts.minus(Span::WEEK.times(9)));
         let finding = Finding {
-            subject: "s".into(),
+            subject: subject.into(),
             p_value: Some(PValue::new(p)),
             summary: String::new(),
             expected: String::new(),
@@ -252,7 +308,71 @@ mod tests {
             clears: String::new(),
             severity: None,
         };
-        incidents.raise(&CARD, finding, &event, &baseline, "d")
+        let occasion = Occasion {
+            event: &event,
+            baseline: &baseline,
+            front,
+            decision: "d",
+        };
+        incidents.raise(&CARD, finding, &occasion)
+    }
+
+    fn raise(incidents: &mut Incidents, minutes: i64, p: f64) -> Option<Alert> {
+        let found = find(incidents, "s", (at(minutes), at(minutes)), p);
+        found.expect("there is room")
+    }
+
+    #[test]
+    fn no_alert_is_published_twice_however_many_subjects_there_are() {
+        let (mut incidents, mut dropped) = (Incidents::default(), 0);
+        let mut published = std::collections::BTreeMap::new();
+        let mut take = |found: Result<Option<Alert>, Limit>| match found {
+            Ok(None) => {}
+            Ok(Some(alert)) => {
+                let last = published.insert(alert.id, alert.revision);
+                assert!(last < Some(alert.revision), "{last:?} before {alert:?}");
+            }
+            Err(_) => dropped += 1,
+        };
+        for n in 0..2000 {
+            // Five new subjects an hour, each again at once and half an hour later, and five days late,
+            // when it is long forgotten.
+            for (subject, minutes) in [(n, n), (n, n), (n - 3, n), (n - 600, n - 600)] {
+                let times = (at(minutes * 12), at(n * 12));
+                take(find(&mut incidents, &subject.to_string(), times, 1e-6));
+            }
+        }
+        assert!(dropped > 0 && published.len() > 100);
+    }
+
+    #[test]
+    fn a_late_event_does_not_open_again_what_was_forgotten() {
+        let mut incidents = Incidents::default();
+        for n in 0..=INCIDENTS_MAX as i64 {
+            let times = (at(n * 300), at(n * 300));
+            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
+            assert!(found.is_ok_and(|alert| alert.is_some()));
+        }
+        let kept = incidents.clone();
+        let late = (at(0), at(INCIDENTS_MAX as i64 * 300));
+        let found = find(&mut incidents, "0", late, 1e-6);
+        assert_eq!(found, Err(Limit::Incidents));
+        assert_eq!(incidents, kept);
+    }
+
+    #[test]
+    fn closed_incidents_make_room_and_a_stamp_from_the_future_does_not_keep_one_open() {
+        let mut incidents = Incidents::default();
+        for n in 0..INCIDENTS_MAX as i64 {
+            let times = (at(1_000_000), at(n));
+            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
+            assert!(found.is_ok_and(|alert| alert.is_some()));
+        }
+        let new = |incidents: &mut Incidents, minutes| {
+            find(incidents, "new", (at(minutes), at(minutes)), 1e-6)
+        };
+        assert_eq!(new(&mut incidents, 60), Err(Limit::Incidents));
+        assert!(new(&mut incidents, 300).is_ok_and(|alert| alert.is_some()));
     }
 
     #[test]

@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "the settings are our own")]
 
+mod scenario;
+
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::detector::{Alert, Card, Mode};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use nhiwatch_detectors::{CARDS, Configs};
+use scenario::{World, run, scenarios};
 
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
@@ -61,20 +65,43 @@ fn habit(engine: &mut Engine, days: i64) -> Vec<Alert> {
     alerts
 }
 
-/// Saturday 03:00 after six weeks: 500 calls, among them a tool never used.
-fn attack(engine: &mut Engine) -> Vec<Alert> {
-    let start = START.plus(Span::DAY.times(47)).plus(Span::HOUR.times(3));
-    let mut alerts = Vec::new();
-    for n in 0..500 {
-        let action = if n % 2 == 0 { "read" } else { "exfiltrate" };
-        alerts.extend(act(
-            engine,
-            start.plus(Span::from_seconds(n)),
-            action,
-            "night",
-        ));
+/// What must make a detector alert, taken from its page: the first scenario in which it does, up to
+/// that line; and that line again, a day later.
+struct Attack {
+    story: String,
+    again: String,
+}
+
+fn attack(card: &Card) -> Attack {
+    let alerts = |line: &str| {
+        let said = line.split_once('#').map_or("", |(_, said)| said.trim());
+        let mut words = said.split_whitespace();
+        words.next() == Some("alert:") && words.next() == Some(card.name)
+    };
+    let scenarios = scenarios(card.page);
+    let mut stories = scenarios.iter().filter_map(|scenario| {
+        // Without what it expects: that is for `pages.rs`, where detectors have their default mode.
+        let line = |line: &str| line.split('#').next().unwrap_or_default().to_owned();
+        let last = scenario.lines().position(alerts)?;
+        Some(
+            scenario
+                .lines()
+                .take(last + 1)
+                .map(line)
+                .collect::<Vec<_>>(),
+        )
+    });
+    let story = stories
+        .next()
+        .unwrap_or_else(|| panic!("the page of {} shows no alert", card.name));
+    let mut words: Vec<&str> = story.last().unwrap().split_whitespace().collect();
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "mon"];
+    let today = days.iter().position(|day| *day == words[3]).unwrap();
+    words[3] = days[today + 1];
+    Attack {
+        again: words.join(" "),
+        story: story.join("\n"),
     }
-    alerts
 }
 
 #[test]
@@ -84,11 +111,10 @@ fn no_detector_alerts_while_it_learns_or_on_a_habit() {
 }
 
 #[test]
-fn every_detector_sees_the_attack_and_says_what_it_expected() {
-    let mut engine = engine(Mode::Alert);
-    habit(&mut engine, 42);
-    let alerts = attack(&mut engine);
+fn every_detector_sees_the_attack_on_its_page_and_says_what_it_expected() {
     for card in CARDS {
+        let mut world = World::new(&configs(Mode::Alert));
+        let alerts = run(&mut world, &attack(card).story).unwrap();
         let alert = alerts.iter().find(|alert| alert.detector == card.name);
         let alert = alert.unwrap_or_else(|| panic!("{} saw nothing", card.name));
         let finding = &alert.finding;
@@ -113,38 +139,36 @@ fn every_detector_sees_the_attack_and_says_what_it_expected() {
 
 #[test]
 fn a_detector_in_shadow_finds_the_same_first_and_changes_nothing() {
-    let (mut shadow, mut off) = (engine(Mode::Shadow), engine(Mode::Off));
-    for engine in [&mut shadow, &mut off] {
-        habit(engine, 42);
-        assert!(attack(engine).is_empty());
+    for (index, card) in CARDS.iter().enumerate() {
+        let [shadow, off] = [Mode::Shadow, Mode::Off].map(|mode| {
+            let mut world = World::new(&configs(mode));
+            let alerts = run(&mut world, &attack(card).story).unwrap();
+            assert!(alerts.is_empty(), "{alerts:?}");
+            world.engine.stats().detectors
+        });
+        assert!(
+            shadow[index].findings > 0,
+            "{} found nothing in shadow",
+            card.name
+        );
+        assert!(off.iter().all(|stats| stats.evaluations == 0));
     }
-    let stats = shadow.stats();
-    for (card, stats) in CARDS.iter().zip(&stats.detectors) {
-        assert!(stats.findings > 0, "{} found nothing in shadow", card.name);
-    }
-    assert!(
-        off.stats()
-            .detectors
-            .iter()
-            .all(|stats| stats.evaluations == 0)
-    );
 }
 
 #[test]
 fn what_alerted_teaches_nothing_for_a_week() {
-    let mut engine = engine(Mode::Alert);
-    habit(&mut engine, 42);
-    attack(&mut engine);
-    let again = START.plus(Span::DAY.times(48)).plus(Span::HOUR.times(4));
-    let alerts = act(&mut engine, again, "exfiltrate", "sunday");
-    assert!(
-        alerts.iter().any(|alert| alert.detector == "tool-chain"),
-        "{alerts:?}"
-    );
-    assert!(
-        alerts.iter().any(|alert| alert.detector == "off-hours"),
-        "{alerts:?}"
-    );
+    for card in CARDS {
+        let mut world = World::new(&configs(Mode::Alert));
+        let attack = attack(card);
+        run(&mut world, &attack.story).unwrap();
+        let alerts = run(&mut world, &attack.again).unwrap();
+        let mut opened = alerts.iter().filter(|alert| alert.revision == 1);
+        assert!(
+            opened.any(|alert| alert.detector == card.name),
+            "{}: {alerts:?}",
+            card.name
+        );
+    }
 }
 
 #[test]
@@ -188,4 +212,15 @@ fn state_stays_bounded_under_hostile_events() {
         }
     }
     assert!(sizes.iter().all(|bytes| *bytes < 64 * 1024), "{sizes:?}");
+    // What is forgotten is not judged, and both is said.
+    assert_eq!(engine.stats().limits[Limit::Memory as usize], 1);
+    let learning = |engine: &Engine| -> u64 {
+        let stats = engine.stats().detectors;
+        let chains = CARDS.iter().position(|card| card.name == "tool-chain");
+        stats[chains.unwrap()].learning
+    };
+    let before = learning(&engine);
+    let now = START.plus(Span::from_seconds(60_000 * 97));
+    act(&mut engine, now, "action-never-used", "last");
+    assert_eq!(learning(&engine), before + 1);
 }

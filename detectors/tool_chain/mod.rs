@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::{Closed, Profile};
@@ -74,8 +75,17 @@ impl Detector for ToolChain {
         if profile.age(event) < self.config.learning.span() || state.floor() > self.p_max() {
             return Verdict::Learning;
         }
+        let last = session.last_chain();
+        let Some((last, order)) = last.and_then(|last| Some((last, state.first_unknown(&last)?)))
+        else {
+            return Verdict::Normal;
+        };
+        // What looks new may be what was forgotten.
+        if state.orders[order - 1].forgets() {
+            return Verdict::Learning;
+        }
         let novel = |chain: &Chain| state.novelty(chain).filter(|new| new.p <= self.p_max());
-        if session.last_chain().and_then(|last| novel(&last)).is_none() {
+        if novel(&last).is_none() {
             return Verdict::Normal;
         }
         // What is new later in the session belongs to what was new first: one finding per chain.
@@ -92,7 +102,7 @@ impl Detector for ToolChain {
         let day = session.last().day().clamp(0, i64::from(u16::MAX)) as u16;
         state.starts = state.starts.saturating_add(u32::from(session.has_start()));
         for order in 1..=Chain::ORDERS {
-            let mut grams: Vec<u32> = session
+            let mut grams: ArrayVec<u32, { Session::STEPS_MAX }> = session
                 .chains()
                 .filter_map(|chain| chain.fingerprint(order))
                 .collect();
@@ -102,6 +112,10 @@ impl Detector for ToolChain {
                 known.note(same[0], same.len() as u32, day, session.suspect);
             }
         }
+    }
+
+    fn forgets(state: &State) -> bool {
+        state.orders.iter().any(Familiar::forgets)
     }
 }
 

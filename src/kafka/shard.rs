@@ -7,6 +7,7 @@ use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::{Alert, Severity};
 use nhiwatch_detectors::kernel::engine::{Engine, Stats};
 use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -403,6 +404,9 @@ fn count(service: &Service, owned: &mut Owned) {
     let metrics = &service.metrics;
     for (&fate, (now, then)) in Fate::ALL.iter().zip(now.fates.iter().zip(&then.fates)) {
         metrics.records(fate, now - then);
+    }
+    for (&limit, (now, then)) in Limit::ALL.iter().zip(now.limits.iter().zip(&then.limits)) {
+        metrics.limit(limit, now - then);
     }
     for (card, (now, then)) in CARDS.iter().zip(now.detectors.iter().zip(&then.detectors)) {
         metrics.detector(

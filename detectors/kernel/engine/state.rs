@@ -8,6 +8,7 @@ use super::Engine;
 use crate::States;
 use crate::kernel::codec::{self, Key, Rest};
 use crate::kernel::identities::Memory;
+use crate::kernel::time::Timestamp;
 
 impl Engine {
     /// Hands every state record that changed since the last call to `write`, as key and payload
@@ -91,9 +92,8 @@ impl Engine {
 
     /// Ends a series of [`Engine::restore`].
     pub fn restored(&mut self) {
-        if let Some(front) = self.clock.front() {
-            self.identities.restored(front);
-        }
+        let front = self.clock.front().unwrap_or(Timestamp::MIN);
+        self.identities.restored(front);
     }
 
     /// Hash over the whole state in canonical order, in hex; equal means equal.

@@ -3,6 +3,7 @@
 use crate::CARDS;
 use crate::kernel::detector::{Finding, Mode, Verdict};
 use crate::kernel::input::Fate;
+use crate::kernel::limit::Limit;
 use crate::kernel::registry::Said;
 
 /// Plain counters, read by whoever drives the engine; they start at zero with every engine.
@@ -18,6 +19,8 @@ pub struct Stats {
     pub learning: u64,
     /// Identities evicted to stay within the limit.
     pub evicted: u64,
+    /// How often a limit lost something, indexed as [`Limit::ALL`].
+    pub limits: [u64; Limit::ALL.len()],
 }
 
 /// What one detector did.
@@ -42,6 +45,7 @@ impl Default for Stats {
             identities: 0,
             learning: 0,
             evicted: 0,
+            limits: [0; Limit::ALL.len()],
         }
     }
 }

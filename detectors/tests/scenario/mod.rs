@@ -1,123 +1,71 @@
 //! Runs the scenarios of the detectors' pages: the notation, and nothing more.
 //!
 //! `habit ID ACTION[>ACTION…] always|daily|weekdays [HH:MM..HH:MM] every 10m for 28d` makes history.
-//! `event ID ACTION DAY HH:MM [session S] [venue MIC]` and `burst ID ACTION DAY HH:MM N within 30m`
-//! come after it, each followed by what must come of it: `# alert: NAME ["text"]`, `# quiet[: NAME]`
-//! or `# learning: NAME`. Times are UTC; history starts on a Monday.
+//! `event ID ACTION DAY HH:MM` and `burst ID ACTION DAY HH:MM N within 30m` come after it, each
+//! followed by what must come of it: `# alert: NAME ["text"]`, `# quiet[: NAME]` or
+//! `# learning: NAME`. Before that, each may set fields of its events: `country CH bytes 12`, by
+//! their names in the event schema. Times are UTC; history starts on a Monday.
 
+mod expected;
+mod fields;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
-use nhiwatch_detectors::{CARDS, Configs};
 
 /// Monday, 2026-01-05T00:00:00Z.
-pub(crate) const MONDAY: Timestamp = Timestamp::from_seconds(1_767_571_200);
+const MONDAY: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
-/// Runs one scenario; the error names the line that did not hold.
-pub(crate) fn run(scenario: &str) -> Result<(), String> {
-    let mut world = World::new();
+/// The scenarios of a page.
+pub(crate) fn scenarios(page: &str) -> Vec<&str> {
+    let blocks = page.split("```scenario\n").skip(1);
+    blocks
+        .filter_map(|block| Some(block.split_once("```")?.0))
+        .collect()
+}
+
+/// Runs one scenario in `world`; gives all it raised, or names the line that did not hold.
+pub(crate) fn run(world: &mut World, scenario: &str) -> Result<Vec<Alert>, String> {
+    let mut all = Vec::new();
     for line in scenario.lines().filter(|line| !line.trim().is_empty()) {
         let (what, expected) = match line.split_once('#') {
             Some((what, expected)) => (what, Some(expected.trim())),
             None => (line, None),
         };
-        let words: Vec<&str> = what.split_whitespace().collect();
         let before = world.learning();
-        let alerts = match words[..] {
-            ["habit", id, actions, ref rest @ ..] => world.habit(id, actions, rest)?,
-            ["event", id, action, day, time, ref rest @ ..] => {
-                let at = world.next(day, time)?;
-                let option = |name: &str| {
-                    rest.chunks(2)
-                        .find(|pair| pair[0] == name)
-                        .and_then(|pair| pair.get(1))
-                        .copied()
-                };
-                world.act(id, action, at, option("session"), option("venue"))
-            }
-            ["burst", id, action, day, time, count, "within", span] => {
-                let at = world.next(day, time)?;
-                let count: i64 = count.parse().map_err(|_| format!("no count: {line}"))?;
-                let step = duration(span)?.micros() / count;
-                (0..count).fold(Vec::new(), |mut alerts, n| {
-                    let at = at.plus(Span::from_micros(n * step));
-                    alerts.extend(world.act(id, action, at, None, None));
-                    alerts
-                })
-            }
-            _ => return Err(format!("cannot read `{line}`")),
-        };
+        let alerts = world.play(what).map_err(|why| format!("`{line}`: {why}"))?;
         if let Some(expected) = expected {
-            let learning: Vec<bool> = world
-                .learning()
+            let now = world.learning();
+            let learning: Vec<bool> = now
                 .iter()
                 .zip(&before)
                 .map(|(now, then)| now > then)
                 .collect();
-            holds(expected, &alerts, &learning).map_err(|why| format!("`{line}`: {why}"))?;
+            expected::holds(expected, &alerts, &learning)
+                .map_err(|why| format!("`{line}`: {why}"))?;
         }
+        all.extend(alerts);
     }
-    Ok(())
+    Ok(all)
 }
 
-fn holds(expected: &str, alerts: &[Alert], learning: &[bool]) -> Result<(), String> {
-    let opened: Vec<&Alert> = alerts.iter().filter(|alert| alert.revision == 1).collect();
-    let seen: Vec<String> = opened
-        .iter()
-        .map(|alert| {
-            format!(
-                "{}: {} | {}",
-                alert.detector, alert.finding.summary, alert.finding.observed
-            )
-        })
-        .collect();
-    let (verb, rest) = expected.split_once(':').unwrap_or((expected, ""));
-    let (name, text) = rest.split_once('"').unwrap_or((rest, ""));
-    let (name, text) = (name.trim(), text.trim_end_matches('"'));
-    if !name.is_empty() && !CARDS.iter().any(|card| card.name == name) {
-        return Err(format!("there is no detector `{name}`"));
-    }
-    let says = |alert: &&Alert| {
-        let finding = &alert.finding;
-        [&finding.summary, &finding.expected, &finding.observed]
-            .iter()
-            .any(|t| t.contains(text))
-    };
-    let of_it = |alert: &&Alert| name.is_empty() || alert.detector == name;
-    let ok = match verb {
-        "alert" => opened
-            .iter()
-            .copied()
-            .any(|alert| of_it(&alert) && says(&alert)),
-        "quiet" => !opened.iter().copied().any(|alert| of_it(&alert)),
-        "learning" => {
-            let index = CARDS.iter().position(|card| card.name == name);
-            index.is_some_and(|index| learning[index])
-                && !opened.iter().copied().any(|alert| of_it(&alert))
-        }
-        _ => return Err(format!("cannot read the expectation `{expected}`")),
-    };
-    if ok {
-        Ok(())
-    } else {
-        Err(format!("saw {seen:?}"))
-    }
-}
-
-struct World {
-    engine: Engine,
+/// An engine in time.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
     now: Timestamp,
     acts: u64,
 }
 
 impl World {
-    fn new() -> Self {
-        let decision = Decision::new(&Configs::default(), &Limits::default(), &calendars(), "");
+    pub(crate) fn new(configs: &Configs) -> Self {
+        let decision = Decision::new(configs, &Limits::default(), &calendars(), "");
         Self {
             engine: Engine::new(0, Arc::new(decision)),
             now: MONDAY,
@@ -126,12 +74,41 @@ impl World {
     }
 
     fn learning(&self) -> Vec<u64> {
-        self.engine
-            .stats()
-            .detectors
-            .iter()
-            .map(|stats| stats.learning)
-            .collect()
+        let detectors = self.engine.stats().detectors;
+        detectors.iter().map(|stats| stats.learning).collect()
+    }
+
+    fn play(&mut self, line: &str) -> Result<Vec<Alert>, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["habit", id, actions, ref rest @ ..] => self.habit(id, actions, rest),
+            ["event", id, action, day, time, ref fields @ ..] => {
+                let at = self.next(day, time)?;
+                self.act(id, action, at, fields)
+            }
+            [
+                "burst",
+                id,
+                action,
+                day,
+                time,
+                count,
+                "within",
+                span,
+                ref fields @ ..,
+            ] => {
+                let at = self.next(day, time)?;
+                let count: i64 = count.parse().map_err(|_| "no count")?;
+                let step = duration(span)?.micros() / count;
+                let mut alerts = Vec::new();
+                for n in 0..count {
+                    let at = at.plus(Span::from_micros(n * step));
+                    alerts.extend(self.act(id, action, at, fields)?);
+                }
+                Ok(alerts)
+            }
+            _ => Err("cannot be read".to_owned()),
+        }
     }
 
     fn act(
@@ -139,38 +116,43 @@ impl World {
         identity: &str,
         action: &str,
         ts: Timestamp,
-        session: Option<&str>,
-        venue: Option<&str>,
-    ) -> Vec<Alert> {
+        fields: &[&str],
+    ) -> Result<Vec<Alert>, String> {
         self.acts += 1;
         self.now = ts;
         let uid = format!("e{}", self.acts);
-        let class = if action.starts_with("order.") {
-            Class::Order
-        } else {
-            Class::Read
-        };
-        let uid = Some(uid.as_str());
-        let event = Event {
+        let order = action.starts_with("order.");
+        let mut event = Event {
             ts,
-            uid,
+            uid: Some(&uid),
             identity,
             action,
-            class,
-            session,
-            venue,
+            class: if order { Class::Order } else { Class::Read },
             ..Event::default()
         };
+        let mut chain: Vec<Cow<'_, str>> = Vec::new();
+        for field in fields.chunks(2) {
+            match *field {
+                ["on_behalf_of", list] => chain.extend(list.split(',').map(Cow::Borrowed)),
+                [name, value] => fields::set(&mut event, name, value)?,
+                _ => return Err(format!("no value of `{}`", field[0])),
+            }
+        }
+        event.on_behalf_of = &chain;
         let mut alerts = Vec::new();
         self.engine.handle(&Input::Event(event), &mut alerts);
-        alerts
+        Ok(alerts)
     }
 
     fn habit(&mut self, id: &str, actions: &str, rest: &[&str]) -> Result<Vec<Alert>, String> {
-        let (days, hours, every, length) = match *rest {
-            [days, hours, "every", every, "for", length] => (days, hours, every, length),
-            [days, "every", every, "for", length] => (days, "00:00..24:00", every, length),
-            _ => return Err(format!("cannot read the habit {rest:?}")),
+        let (days, hours, every, length, fields) = match *rest {
+            [days, "every", every, "for", length, ref fields @ ..] => {
+                (days, "00:00..24:00", every, length, fields)
+            }
+            [days, hours, "every", every, "for", length, ref fields @ ..] => {
+                (days, hours, every, length, fields)
+            }
+            _ => return Err("is not a habit".to_owned()),
         };
         let (from, until) = hours.split_once("..").ok_or("no hours")?;
         let (from, until) = (clock(from)?, clock(until)?);
@@ -181,10 +163,14 @@ impl World {
             let second = at.since(MONDAY).seconds() % 86_400;
             let is_day = days != "weekdays" || days_in % 7 < 5;
             if is_day && (from..until).contains(&second) {
-                let session = actions.contains('>').then(|| format!("s{}", at.micros()));
+                let session = format!("s{}", at.micros());
+                let mut fields = fields.to_vec();
+                if actions.contains('>') {
+                    fields.extend(["session", &session]);
+                }
                 for (n, action) in (0..).zip(actions.split('>')) {
                     let at = at.plus(Span::from_seconds(n * 20));
-                    alerts.extend(self.act(id, action, at, session.as_deref(), None));
+                    alerts.extend(self.act(id, action, at, &fields)?);
                 }
             }
             at = at.plus(every);
@@ -233,7 +219,7 @@ fn duration(text: &str) -> Result<Span, String> {
 }
 
 /// New York as it trades on winter weekdays.
-pub(crate) fn calendars() -> Calendars {
+fn calendars() -> Calendars {
     let session = |day: i64| {
         let midnight = MONDAY.plus(Span::DAY.times(day));
         let minutes = |n| midnight.plus(Span::MINUTE.times(n));

@@ -138,7 +138,8 @@ impl Report {
     }
 }
 
-/// Names the identities that not every detector judges yet.
+/// Names the identities that are too young for some detector. Age is all that is known here: of an
+/// identity that does little, a detector may know too little at any age.
 fn learning(text: &mut String, replay: &Replay, needed: Span) -> std::fmt::Result {
     let mut young: Vec<(String, i64)> = Vec::new();
     for engine in replay.engines() {
@@ -149,19 +150,22 @@ fn learning(text: &mut String, replay: &Replay, needed: Span) -> std::fmt::Resul
         }));
     }
     if young.is_empty() {
-        return writeln!(text, "every identity is judged by every detector");
+        return writeln!(
+            text,
+            "every identity has been watched long enough for every detector"
+        );
     }
     young.sort();
     writeln!(
         text,
-        "{} still being learned",
+        "{} too young for some detector",
         counted(young.len() as u64, "identity is", "identities are")
     )?;
     for (identity, days) in young.iter().take(NAMED) {
         let days = counted(days.unsigned_abs(), "day", "days");
         writeln!(
             text,
-            "  {}  judged by every detector in {days}",
+            "  {}  old enough for every detector in {days}",
             escape(identity)
         )?;
     }

@@ -1,0 +1,89 @@
+//! What the inventory announces changes what is known of an identity, never how long it is known.
+
+use std::sync::Arc;
+
+use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::detector::{BaselineState, Family};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::event::Event;
+use nhiwatch_detectors::kernel::input::{Fate, Input};
+use nhiwatch_detectors::kernel::inventory::Declared;
+use nhiwatch_detectors::kernel::limit::Limit;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::{CARDS, Configs};
+
+const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
+
+fn engine(identities: usize) -> Engine {
+    let limits = Limits {
+        identities,
+        ..Limits::default()
+    };
+    let decision = Decision::new(&Configs::default(), &limits, &Calendars::default(), "");
+    Engine::new(0, Arc::new(decision))
+}
+
+fn act(engine: &mut Engine, identity: &str, ts: Timestamp) -> Fate {
+    let event = Event {
+        ts,
+        identity,
+        action: "read",
+        ..Event::default()
+    };
+    engine.handle(&Input::Event(event), &mut Vec::new())
+}
+
+fn announce(engine: &mut Engine, identity: &str, declared: Option<Declared>) {
+    let entry = Input::Inventory { identity, declared };
+    assert_eq!(engine.handle(&entry, &mut Vec::new()), Fate::Control);
+}
+
+#[test]
+fn an_identity_is_known_from_its_first_event_on_whenever_it_was_announced() {
+    for first_in_the_log in [true, false] {
+        let mut engine = engine(10);
+        if !first_in_the_log {
+            act(&mut engine, "other", START);
+        }
+        announce(&mut engine, "svc", Some(Declared::default()));
+        for hour in 1..=28 * 24 {
+            act(&mut engine, "other", START.plus(Span::HOUR.times(hour)));
+        }
+        assert_eq!(engine.stats().learning, 0, "a name alone is not learned");
+        let ts = START.plus(Span::DAY.times(28));
+        let before = engine.stats().detectors;
+        assert_eq!(act(&mut engine, "svc", ts), Fate::Judged);
+        let young = engine.learning();
+        let young = young.iter().find(|young| young.identity == "svc");
+        let young = young.map(|young| (young.first_seen, young.state));
+        assert_eq!(young, Some((ts, BaselineState::Learning)));
+        // Its empty weeks are no habit: whoever waits for one is still waiting.
+        let after = engine.stats().detectors;
+        for ((card, before), after) in CARDS.iter().zip(before).zip(after) {
+            let waits = card.family == Family::Statistical;
+            assert_eq!(
+                after.learning - before.learning,
+                waits.into(),
+                "{}",
+                card.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_end_of_an_entry_takes_no_place_and_an_entry_without_one_is_counted() {
+    let mut engine = engine(1);
+    announce(&mut engine, "nobody", None);
+    assert_eq!(engine.stats().identities, 0);
+    announce(&mut engine, "svc", Some(Declared::default()));
+    announce(&mut engine, "other", Some(Declared::default()));
+    let lost = |engine: &Engine| engine.stats().limits[Limit::Identities as usize];
+    assert_eq!((engine.stats().identities, lost(&engine)), (1, 1));
+    assert_eq!(act(&mut engine, "other", START), Fate::Filtered);
+    assert_eq!(lost(&engine), 2);
+    // One that was never seen gives its place back with its entry.
+    announce(&mut engine, "svc", None);
+    assert_eq!(act(&mut engine, "other", START), Fate::Judged);
+    assert_eq!((engine.stats().identities, lost(&engine)), (1, 2));
+}

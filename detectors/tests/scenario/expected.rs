@@ -1,0 +1,41 @@
+//! Whether what a line of a scenario expects came of it.
+
+use nhiwatch_detectors::CARDS;
+use nhiwatch_detectors::kernel::detector::Alert;
+
+/// Holds the expectation of one line against the `alerts` it raised and the detectors, indexed as
+/// [`CARDS`], that said they were `learning`.
+pub(super) fn holds(expected: &str, alerts: &[Alert], learning: &[bool]) -> Result<(), String> {
+    let opened: Vec<&Alert> = alerts.iter().filter(|alert| alert.revision == 1).collect();
+    let (verb, rest) = expected.split_once(':').unwrap_or((expected, ""));
+    let (name, text) = rest.split_once('"').unwrap_or((rest, ""));
+    let (name, text) = (name.trim(), text.trim_end_matches('"'));
+    if !name.is_empty() && !CARDS.iter().any(|card| card.name == name) {
+        return Err(format!("there is no detector `{name}`"));
+    }
+    let texts = |alert: &Alert| {
+        let finding = &alert.finding;
+        let texts = [&finding.summary, &finding.expected, &finding.observed];
+        texts.map(String::as_str).join(" | ")
+    };
+    let mut of_it = opened
+        .iter()
+        .filter(|alert| name.is_empty() || alert.detector == name);
+    let ok = match verb {
+        "alert" => of_it.any(|alert| texts(alert).contains(text)),
+        "quiet" => of_it.next().is_none(),
+        "learning" => {
+            let index = CARDS.iter().position(|card| card.name == name);
+            index.is_some_and(|index| learning[index]) && of_it.next().is_none()
+        }
+        _ => return Err(format!("cannot read the expectation `{expected}`")),
+    };
+    let seen = opened
+        .iter()
+        .map(|alert| format!("{}: {}", alert.detector, texts(alert)));
+    if ok {
+        Ok(())
+    } else {
+        Err(format!("saw {:?}", seen.collect::<Vec<_>>()))
+    }
+}
