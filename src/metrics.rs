@@ -157,10 +157,6 @@ impl Metrics {
                 "nhiwatch_unknown_fields_total",
                 "Fields of events that were ignored because the schema does not know them.",
             )?,
-            unknown_fields: list.counter(
-                "nhiwatch_unknown_fields_total",
-                "Fields of events that were ignored because the schema does not know them.",
-            )?,
             evaluations: list.counters(
                 "nhiwatch_detector_evaluations_total",
                 "Events a detector evaluated; one that does not count by its rules only.",
@@ -310,11 +306,6 @@ impl Metrics {
         self.deadletters
             .with_label_values(&[role.word(), reason.word()])
             .inc();
-    }
-
-    /// Counts `count` fields that the event schema does not know.
-    pub fn unknown_fields(&self, count: u64) {
-        self.unknown_fields.inc_by(count);
     }
 
     /// Counts `count` fields that the event schema does not know.
