@@ -299,13 +299,23 @@ fn the_report_says_who_is_still_being_learned() {
 }
 
 #[test]
+fn an_input_of_which_nothing_can_be_read_is_not_fine() {
+    let file = tempfile::NamedTempFile::with_suffix(".ndjson").unwrap();
+    fs::write(file.path(), "no log\n{\"odd\":1}\n").unwrap();
+    let (code, _, err) = backtest(&[], &[file.path()]);
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains("read no events") && err.contains("unreadable"),
+        "{err}"
+    );
+}
+
+#[test]
 fn an_empty_input_says_so() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (code, out, err) = backtest(&[], &[file.path()]);
-    assert_eq!(
-        (code, out.as_str(), err.as_str()),
-        (0, "", "read no events\n")
-    );
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.starts_with("read no events; "), "{err}");
 }
 
 #[test]
@@ -318,7 +328,7 @@ fn wrong_usage_and_what_is_missing_are_told_apart() {
     assert_eq!(backtest(&[], &[]).0, 2);
     assert_eq!(backtest(&["--partitions", "0"], &[folder.path()]).0, 2);
     let (code, _, err) = backtest(&["--source", "lgo"], &[folder.path()]);
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 2, "{err}");
     assert!(err.contains("log for an exported events topic"), "{err}");
     let nowhere = folder.path().join("none/alerts");
     let empty = tempfile::NamedTempFile::new().unwrap();

@@ -28,7 +28,7 @@ const LOG: &str = "log";
 /// Judge files as the service would, without Kafka
 ///
 /// The same input gives the same alerts, byte for byte. Alerts are the result: with or without them
-/// the exit code is 0.
+/// the exit code is 0; it is 1 where nothing could be read of what was there.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BacktestArgs {
     /// The configuration file; without one the defaults hold
@@ -57,8 +57,8 @@ pub struct BacktestArgs {
 /// Runs the command: alerts to standard output or a file, the report to standard error.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong configuration, calendar or mapping or an unknown source,
-/// [`Failure::Usage`] for flags that do not go together, [`Failure::Environment`] for what cannot be
+/// [`Failure::Invalid`] for a wrong configuration, calendar or mapping, [`Failure::Usage`] for an
+/// unknown source and flags that do not go together, [`Failure::Environment`] for what cannot be
 /// read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
@@ -89,7 +89,7 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     };
     progress.end();
     match outcome.and_then(|()| backtest.finish(&config, args.digest)) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(code) => Ok(code),
         // Whoever reads the alerts has read enough, as `head` does.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(Stop::Output(error)) => Err(Failure::Environment(format!(
@@ -112,7 +112,7 @@ impl<'s> Form<'s> {
     fn of(args: &BacktestArgs, sources: &'s Sources) -> Result<Self, Failure> {
         if args.logs.source != LOG {
             let reader = sources.reader(&args.logs.source).map_err(|failure| {
-                Failure::Invalid(format!("{failure}; and {LOG} for an exported events topic"))
+                Failure::Usage(format!("{failure}; and {LOG} for an exported events topic"))
             })?;
             return Ok(Self::Mapped(reader, args.partitions.unwrap_or(1)));
         }
@@ -233,7 +233,10 @@ impl Backtest {
     }
 
     /// Ends the alerts, then reports.
-    fn finish(mut self, config: &Config, digest: bool) -> Result<(), Stop> {
+    /// Ends the report; gives the exit code: 1 where all that was read was refused.
+    fn finish(mut self, config: &Config, digest: bool) -> Result<ExitCode, Stop> {
+        let in_vain = self.replay.span().is_none() && self.report.refused_any();
+        let code = ExitCode::from(u8::from(in_vain));
         self.output.flush().map_err(Stop::Output)?;
         let mut text = self.report.text(&self.replay, &config.detectors);
         if digest {
@@ -243,10 +246,12 @@ impl Backtest {
             } else {
                 // The report comes first, so that on a terminal the digest is the last line.
                 tell(&text)?;
-                return super::say(&line).map_err(Stop::Failed);
+                super::say(&line).map_err(Stop::Failed)?;
+                return Ok(code);
             }
         }
-        tell(&text)
+        tell(&text)?;
+        Ok(code)
     }
 }
 

@@ -15,6 +15,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
+use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 
 use super::say;
 use crate::config::{AlertFormat, Config, Profile, Source};
@@ -78,15 +79,20 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     }
     let service = super::run::service(config)?;
     let address = cluster.bootstrap_servers();
+    let (low, high) = poisson_interval(FALSE_INCIDENTS);
     let identity_days = f64::from(args.identities) * f64::from(args.days);
+    let expected = |incidents: f64| identity_days * incidents / FALSE_DAYS;
     say(&format!(
         "A bank of {} identities, {} days, seed {}, on an embedded broker at {address}.\n\
          It keeps data in memory only, and is no proof of exactly-once.\n\
-         Expect {:.1} false incidents: {FALSE_INCIDENTS} in {FALSE_DAYS} identity-days were false in other banks.\n\n",
+         Expect {:.1} false incidents (95 %: {:.1} to {:.1}): {FALSE_INCIDENTS} in {FALSE_DAYS} identity-days \
+         were false in other banks.\n\n",
         args.identities,
         args.days,
         args.seed,
-        identity_days * FALSE_INCIDENTS / FALSE_DAYS
+        expected(FALSE_INCIDENTS),
+        expected(low),
+        expected(high),
     ))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -329,6 +335,17 @@ fn progress() -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }
 
+/// The exact 95 % interval of a Poisson mean of which `count` events were seen, at least one (Garwood 1936).
+fn poisson_interval(count: f64) -> (f64, f64) {
+    let quantile = |freedom: f64, p: f64| {
+        ChiSquared::new(freedom).map_or(f64::NAN, |chi| chi.inverse_cdf(p) / 2.0)
+    };
+    (
+        quantile(2.0 * count, 0.025),
+        quantile(2.0 * count + 2.0, 0.975),
+    )
+}
+
 /// False incidents on the seeds that nothing was tuned on (docs/limits.md, time zones declared), and the
 /// days, over all identities, in which they came.
 const FALSE_INCIDENTS: f64 = 5.0;
@@ -339,3 +356,18 @@ const PARTITIONS: i32 = 4;
 const AHEAD: u64 = 3_000;
 /// How long the demo waits while nothing at all comes back.
 const STALL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_the_published_one() {
+        // Five events: 1.62 to 11.67 (Garwood's table).
+        let (low, high) = poisson_interval(5.0);
+        assert!(
+            (low - 1.623).abs() < 0.001 && (high - 11.668).abs() < 0.001,
+            "{low} {high}"
+        );
+    }
+}

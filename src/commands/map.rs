@@ -25,7 +25,7 @@ pub struct MapArgs {
 /// The exit code is 1 where a record was refused.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for an unknown source or wrong mapping, [`Failure::Environment`] for what
+/// [`Failure::Usage`] for an unknown source, [`Failure::Invalid`] for a wrong mapping, [`Failure::Environment`] for what
 /// cannot be read or written.
 pub fn run(args: &MapArgs) -> Result<ExitCode, Failure> {
     let sources = args.logs.mappings()?;

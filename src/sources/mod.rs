@@ -101,7 +101,7 @@ impl Sources {
     /// What reads records of the source called `name`: a mapping's name, [`AUTO`] or [`NATIVE`].
     ///
     /// # Errors
-    /// [`Failure::Invalid`] where there is none of that name.
+    /// [`Failure::Usage`] where there is none of that name.
     pub fn reader(&self, name: &str) -> Result<Reader<'_>, Failure> {
         match name {
             AUTO => Ok(Reader::Auto(self.auto())),
@@ -109,7 +109,7 @@ impl Sources {
             _ => self.mapping(name).map(Reader::Mapping).ok_or_else(|| {
                 let all: Vec<&str> = [AUTO, NATIVE].into_iter().chain(self.names()).collect();
                 let hint = hint(name, all.iter().copied());
-                Failure::Invalid(format!(
+                Failure::Usage(format!(
                     "no source is called `{name}`{hint}; there are {}",
                     all.join(", ")
                 ))

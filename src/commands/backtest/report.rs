@@ -66,6 +66,11 @@ impl Report {
         text
     }
 
+    /// Whether something could not be read.
+    pub(super) fn refused_any(&self) -> bool {
+        !self.rejected.is_empty()
+    }
+
     fn read(&self, text: &mut String, replay: &Replay) -> std::fmt::Result {
         let mut fates = [0; Fate::ALL.len()];
         let (mut identities, mut evicted) = (0, 0);
@@ -78,7 +83,11 @@ impl Report {
         }
         let events = fates.iter().sum::<u64>() - fates[Fate::Control as usize];
         match replay.span() {
-            None => writeln!(text, "read no events")?,
+            None => writeln!(
+                text,
+                "read no events; `--source auto` knows our event schema and CloudTrail, and \
+                 `nhiwatch map` shows what a file becomes"
+            )?,
             Some((first, last)) => writeln!(
                 text,
                 "read {} of {}, {} to {} ({})",
