@@ -1,5 +1,7 @@
 //! The list of metrics, and the only way to touch them. No label ever carries anything from data.
 
+mod labels;
+
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -13,6 +15,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use self::labels::{Intake, Role};
 use crate::wire::Reason;
 
 /// Every metric's name.
@@ -43,58 +46,6 @@ pub const NAMES: &[&str] = &[
 
 /// Why a shard gave up its client: the words of [`Teardown`](crate::kafka::Teardown).
 const TEARDOWNS: [&str; 2] = ["kafka", "refused"];
-
-/// What became of one raw record in `intake`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Intake {
-    /// It became one or more events.
-    Mapped,
-    /// Its mapping leaves such records out on purpose.
-    Skipped,
-    /// An inventory entry or a ruling, passed on as it is.
-    Control,
-    /// It could not be read, wholly or in part.
-    Deadletter,
-}
-
-impl Intake {
-    /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Mapped, Self::Skipped, Self::Control, Self::Deadletter];
-
-    /// Its label.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Mapped => "mapped",
-            Self::Skipped => "skipped",
-            Self::Control => "control",
-            Self::Deadletter => "deadletter",
-        }
-    }
-}
-
-/// Who reads from Kafka.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    /// The intake, from raw topics, inventory and feedback.
-    Intake,
-    /// The shards, from the event topic.
-    Watch,
-}
-
-impl Role {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Intake, Self::Watch];
-
-    /// Its label.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Intake => "intake",
-            Self::Watch => "watch",
-        }
-    }
-}
 
 /// The metrics; clones are cheap and count together.
 #[derive(Clone, Debug)]
@@ -457,69 +408,4 @@ impl List {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kafka::Teardown;
-
-    #[test]
-    fn the_registry_holds_exactly_the_names_listed() {
-        let metrics = Metrics::new().unwrap();
-        let mut held: Vec<String> = metrics
-            .registry
-            .gather()
-            .iter()
-            .map(|family| family.name().to_owned())
-            .collect();
-        let mut listed = NAMES.to_vec();
-        held.sort_unstable();
-        listed.sort_unstable();
-        assert_eq!(held, listed);
-    }
-
-    #[test]
-    fn every_known_label_is_there_from_the_start() {
-        let text = Metrics::new().unwrap().render().unwrap();
-        for fate in Fate::ALL {
-            let line = format!("nhiwatch_records_total{{fate=\"{}\"}} 0\n", fate.word());
-            assert!(text.contains(&line), "{line}");
-        }
-        for limit in Limit::ALL {
-            let line = format!("nhiwatch_limits_total{{limit=\"{}\"}} 0\n", limit.word());
-            assert!(text.contains(&line), "{line}");
-        }
-        for reason in Reason::ALL {
-            let word = reason.word();
-            for role in ["intake", "watch"] {
-                let line =
-                    format!("nhiwatch_deadletters_total{{reason=\"{word}\",role=\"{role}\"}} 0\n");
-                assert!(text.contains(&line), "{line}");
-            }
-        }
-        let refused = Teardown::Refused(String::new());
-        let source = rdkafka::error::KafkaError::Canceled;
-        let kafka = Teardown::Kafka { what: "", source };
-        assert_eq!(TEARDOWNS, [kafka.word(), refused.word()]);
-        for word in TEARDOWNS {
-            let line = format!("nhiwatch_teardowns_total{{reason=\"{word}\"}} 0\n");
-            assert!(text.contains(&line), "{line}");
-        }
-        for card in CARDS {
-            let line = format!(
-                "nhiwatch_detector_panics_total{{detector=\"{}\"}} 0\n",
-                card.name
-            );
-            assert!(text.contains(&line), "{line}");
-        }
-    }
-
-    #[test]
-    fn clones_count_together() {
-        let metrics = Metrics::new().unwrap();
-        metrics.clone().records(Fate::Late, 3);
-        let text = metrics.render().unwrap();
-        assert!(
-            text.contains("nhiwatch_records_total{fate=\"late\"} 3\n"),
-            "{text}"
-        );
-    }
-}
+mod tests;

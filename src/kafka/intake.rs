@@ -1,6 +1,7 @@
 //! The intake thread: raw logs, inventory and rulings become one log of events, in one transaction
 //! with the offsets they were read at.
 
+mod assign;
 mod lane;
 mod merge;
 mod pulse;
@@ -15,16 +16,16 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
-use self::lane::{AHEAD, Content, Lane, Taken};
+use self::assign::contents;
+use self::lane::{AHEAD, Lane, Taken};
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
-use super::assignment::{Assignments, Rebalance};
+use super::assignment::Assignments;
 use super::deadletter::DeadLetter;
 use super::lag::Lag;
 use super::supervise::{Trouble, is_passing, supervise};
 use super::transaction::{Outgoing, Transaction};
 use super::{Service, Teardown, assignment, offsets, settings};
-use crate::config::{Profile, Start};
 use crate::failure::Failure;
 use crate::metrics::{Intake as Outcome, Role};
 use crate::partition;
@@ -171,30 +172,6 @@ impl<'s> Intake<'s> {
         }
     }
 
-    /// Says which topics do not exist, and gives them; those that do are read meanwhile.
-    fn missing_topics(&self) -> Result<Vec<&'s str>, Teardown> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(None, offsets::TIMEOUT)
-            .map_err(Teardown::during("asking which topics there are"))?;
-        let there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
-        let missing: Vec<&str> = contents(self.service)?
-            .map(|(name, _)| name)
-            .filter(|name| !there(name))
-            .collect();
-        if missing.is_empty() {
-            self.service.health.set_ready(TOPICS);
-        } else {
-            let obstacle = format!(
-                "{} does not exist; create it, or correct `sources`",
-                missing.join(", ")
-            );
-            tracing::warn!(obstacle, "not ready");
-            self.service.health.set_unready(TOPICS, obstacle);
-        }
-        Ok(missing)
-    }
-
     /// Passes on the record that is next; tells whether there was one.
     fn step(&mut self) -> Result<bool, Teardown> {
         let (now, wall) = (Instant::now(), wall());
@@ -306,144 +283,6 @@ impl<'s> Intake<'s> {
         self.service.health.set_ready(PART);
         Ok(())
     }
-
-    fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Teardown> {
-        match rebalance {
-            Rebalance::Revoked => {
-                if !self.consumer.assignment_lost() {
-                    self.commit()?;
-                } else if self.transaction.age().is_some() {
-                    return Err(Teardown::Refused("the assignment was lost".to_owned()));
-                }
-                self.lanes.clear();
-                self.merge = Merge::default();
-                self.pulse = Pulse::new(self.partitions, Instant::now());
-                self.service
-                    .health
-                    .set_unready(PART, "waiting for partitions");
-                self.consumer
-                    .unassign()
-                    .map_err(Teardown::during("unassigning"))
-            }
-            Rebalance::Assigned(partitions) => self.assign(&partitions),
-        }
-    }
-
-    fn assign(&mut self, partitions: &TopicPartitionList) -> Result<(), Teardown> {
-        let list = self.begin(partitions)?;
-        self.consumer
-            .assign(&list)
-            .map_err(Teardown::during("assigning"))?;
-        let now = Instant::now();
-        for element in list.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let (Offset::Offset(next), Some((_, content))) = (
-                element.offset(),
-                contents(self.service)?.find(|(name, _)| *name == topic),
-            ) else {
-                continue;
-            };
-            let queue = self
-                .consumer
-                .split_partition_queue(topic, partition)
-                .ok_or_else(|| {
-                    Teardown::Refused(format!("{topic}/{partition} has no queue of its own"))
-                })?;
-            let place = (partition, next);
-            self.lanes
-                .push(Lane::new(topic, content, queue, place, now));
-        }
-        self.lanes
-            .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        self.drain_main_queue()?;
-        tracing::info!(partitions = self.lanes.len(), "intake reads");
-        self.service.health.set_ready(PART);
-        Ok(())
-    }
-
-    /// Gives the lanes what was fetched before their partitions had queues of their own: it comes
-    /// before what those hold.
-    fn drain_main_queue(&mut self) -> Result<(), Teardown> {
-        let consumer = Arc::clone(&self.consumer);
-        while let Some(message) = consumer.poll(Duration::ZERO) {
-            let message = match message {
-                Ok(message) => message.detach(),
-                Err(error) => {
-                    self.weigh(error)?;
-                    continue;
-                }
-            };
-            let lane = self.lanes.iter_mut().find(|lane| {
-                lane.partition == message.partition() && lane.topic == message.topic()
-            });
-            if let Some(lane) = lane {
-                lane.arrived_early(message);
-            }
-        }
-        Ok(())
-    }
-
-    /// `partitions` with the offsets at which to go on, or begin.
-    fn begin(&self, partitions: &TopicPartitionList) -> Result<TopicPartitionList, Teardown> {
-        let config = &self.service.config;
-        let demo = config.profile == Profile::Demo;
-        let missing = self.missing_topics()?;
-        let committed = if demo || partitions.count() == 0 {
-            partitions.clone()
-        } else {
-            offsets::committed(&self.consumer, partitions, 4)?
-        };
-        let mut list = TopicPartitionList::new();
-        for element in committed.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            // A topic may be deleted before the group has noticed.
-            if missing.contains(&topic) {
-                continue;
-            }
-            let next = match element.offset() {
-                Offset::Offset(next) => {
-                    let group = settings::INTAKE_GROUP;
-                    let cure = format!(
-                        "reset the group's offset, as `kafka-consumer-groups --group {group} --topic {topic} --reset-offsets --to-earliest --execute` does"
-                    );
-                    let place = (partition, next);
-                    offsets::available(&self.consumer, group, topic, place, &cure)?;
-                    next
-                }
-                _ if demo => 0,
-                _ => {
-                    // What is declared holds from the beginning, wherever the events begin.
-                    let raw = config.sources.iter().any(|source| source.topic == topic);
-                    let start = if raw { config.start } else { Start::Earliest };
-                    offsets::first(self.client, topic, start, partition)?
-                }
-            };
-            list.add_partition_offset(topic, partition, Offset::Offset(next))
-                .map_err(Teardown::during("assigning"))?;
-        }
-        Ok(list)
-    }
-}
-
-/// Every topic the intake reads, and what its records are.
-fn contents(service: &Service) -> Result<impl Iterator<Item = (&str, Content<'_>)>, Teardown> {
-    let topics = &service.config.topics;
-    let mut contents = vec![
-        (
-            topics.inventory.as_str(),
-            Content::Control(Control::Inventory),
-        ),
-        (
-            topics.feedback.as_str(),
-            Content::Control(Control::Feedback),
-        ),
-    ];
-    for source in &service.config.sources {
-        let reader = service.sources.reader(&source.mapping);
-        let reader = reader.map_err(|error| Teardown::Refused(error.to_string()))?;
-        contents.push((source.topic.as_str(), Content::Raw(reader)));
-    }
-    Ok(contents.into_iter())
 }
 
 fn wall() -> Timestamp {
@@ -452,8 +291,6 @@ fn wall() -> Timestamp {
 
 /// What the intake is called where the service says what it waits for.
 pub const PART: &str = "intake";
-/// What its topics are called there.
-const TOPICS: &str = "intake topics";
 /// The setting that bounds what is fetched ahead.
 const QUEUE: &str = "queued.max.messages.kbytes";
 /// How long to sleep where there was nothing to do.
