@@ -1,6 +1,7 @@
 //! `nhiwatch topics`: the topics that are needed against those that are there.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -118,6 +119,18 @@ fn export(client: &rdkafka::ClientConfig, topic: &str) -> Result<ExitCode, Failu
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// The headers of `message` other than the one that marks a control record.
+fn others(message: &impl Message) -> BTreeMap<String, String> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    headers
+        .filter(|header| header.key != control::HEADER)
+        .map(|header| {
+            let value = String::from_utf8_lossy(header.value.unwrap_or_default());
+            (header.key.to_owned(), value.into_owned())
+        })
+        .collect()
+}
+
 /// Writes the committed records of one partition that lie in `range`.
 fn copy(
     reader: &BaseConsumer,
@@ -147,6 +160,7 @@ fn copy(
                     kind: kind.map(Cow::into_owned),
                     key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().map(<[u8]>::to_vec),
+                    headers: others(&message),
                 };
                 say(&format!("{}\n", line.write()))?;
                 progress.counted();

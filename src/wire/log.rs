@@ -1,6 +1,8 @@
 //! A partition's log as a file: one JSON object per line, exact to the byte, so that what a service
 //! saw can be replayed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::reject::{Reason, Reject};
@@ -20,6 +22,8 @@ pub struct LogLine {
     pub key: Option<Vec<u8>>,
     /// The value.
     pub value: Option<Vec<u8>>,
+    /// The other headers, as text: why a dead letter is one.
+    pub headers: BTreeMap<String, String>,
 }
 
 impl LogLine {
@@ -37,6 +41,7 @@ impl LogLine {
             kind: line.kind,
             key: bytes("key", line.key, line.key_binary)?,
             value: bytes("value", line.value, line.binary)?,
+            headers: line.headers,
         })
     }
 
@@ -54,6 +59,7 @@ impl LogLine {
             key_binary,
             value,
             binary,
+            headers: self.headers.clone(),
         };
         // Writing plain values into memory cannot fail.
         serde_json::to_string(&line).unwrap_or_default()
@@ -74,6 +80,8 @@ struct Line {
     value: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     binary: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 fn text(bytes: Option<&[u8]>) -> (Option<String>, bool) {
@@ -144,6 +152,7 @@ mod tests {
             kind: Some("heartbeat".into()),
             key: None,
             value: Some(b"{\"ts\":1}".to_vec()),
+            headers: BTreeMap::new(),
         };
         assert_eq!(
             line.write(),
@@ -151,10 +160,13 @@ mod tests {
         );
         let binary = LogLine {
             value: Some(vec![0, 255]),
+            headers: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
             ..line
         };
         assert!(
-            binary.write().ends_with(r#""value":"AP8=","binary":true}"#),
+            binary
+                .write()
+                .ends_with(r#""value":"AP8=","binary":true,"headers":{"a":"b"}}"#),
             "{}",
             binary.write()
         );
@@ -185,7 +197,7 @@ mod tests {
             key in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
             value in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..60)),
         ) {
-            let line = LogLine { partition, offset, timestamp, kind, key, value };
+            let line = LogLine { partition, offset, timestamp, kind, key, value, headers: BTreeMap::new() };
             prop_assert_eq!(LogLine::parse(line.write().as_bytes()), Ok(line));
         }
     }

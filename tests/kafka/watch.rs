@@ -31,6 +31,10 @@ fn a_poisoned_record_becomes_a_dead_letter_and_its_neighbours_go_on() {
     let reasons: Vec<&str> = letters.iter().map(|letter| letter[0].as_str()).collect();
     assert_eq!(reasons, ["json", "key-mismatch"]);
     assert_eq!(letters[0][2], "{not json");
+    assert_eq!(
+        service.export("deadletter")[0].headers["dlq.reason"],
+        "json"
+    );
     let metrics = service.last_metrics();
     assert!(
         metrics.contains("nhiwatch_records_total{fate=\"judged\"} 2"),
