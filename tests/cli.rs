@@ -1,6 +1,7 @@
 //! The binary as its users meet it.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 /// Exit code, standard output and standard error of `nhiwatch ARGS`, in an environment of nothing.
@@ -161,4 +162,44 @@ fn a_reader_that_leaves_early_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named_waited_for_and_no_reason_not_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nhiwatch.yaml");
+    // Nobody listens on the port that was just let go.
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let (broker, listen) = (free(), free());
+    let config = format!("kafka:\n  brokers: {broker}\nhttp:\n  listen: {listen}\n");
+    std::fs::write(&file, config).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .args(["run", "--config", file.to_str().unwrap()])
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let obstacle = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains("not ready"))
+        .unwrap();
+    assert!(obstacle.contains(&broker.to_string()), "{obstacle}");
+    let mut stream = std::net::TcpStream::connect(listen).unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 503"), "{answer}");
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(child.wait().unwrap().success());
 }

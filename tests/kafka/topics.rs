@@ -51,3 +51,20 @@ fn a_missing_raw_topic_is_named_while_the_rest_goes_on() {
     service.drain();
     assert_eq!(service.export("events").len(), 2);
 }
+
+#[test]
+fn a_state_topic_with_other_partitions_than_the_events_is_named() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_without_topics(&broker, "uneven", 3);
+    service.create_raw("state", 2);
+    let output = service.command("topics").arg("--create").output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    service.start();
+    let line = service
+        .wait_for("not ready", Duration::from_secs(20))
+        .unwrap();
+    let obstacle = line["obstacle"].as_str().unwrap();
+    assert!(obstacle.contains("recreate"), "{obstacle}");
+    assert!(obstacle.contains(&service.topic("state")), "{obstacle}");
+    service.kill();
+}
