@@ -209,7 +209,8 @@ pub(crate) fn processor() -> f64 {
 fn committing(service: &Service) -> f64 {
     let text = service.metrics.render().unwrap_or_default();
     let mut lines = text.lines();
-    let sum = lines.find_map(|line| line.strip_prefix("nhiwatch_commit_seconds_sum "));
+    let sum =
+        lines.find_map(|line| line.strip_prefix("nhiwatch_commit_seconds_sum{role=\"watch\"} "));
     sum.and_then(|sum| sum.parse().ok()).unwrap_or_default()
 }
 
