@@ -44,7 +44,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_ready",
 ];
 
-/// Why a shard gave up its client: the words of [`Teardown`](crate::kafka::Teardown).
+/// Why a thread gave up its clients: the words of [`Teardown`](crate::kafka::Teardown).
 const TEARDOWNS: [&str; 2] = ["kafka", "refused"];
 
 /// The metrics; clones are cheap and count together.

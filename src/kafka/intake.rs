@@ -135,7 +135,7 @@ impl<'s> Intake<'s> {
         }
     }
 
-    /// Lets the consumer do its own work: rebalances, errors, and what came before the lanes were.
+    /// Lets the consumer do its own work: rebalances and errors. No record comes this way.
     fn serve(&mut self, wait: Duration) -> Result<(), Teardown> {
         let message = self.consumer.poll(wait);
         let rebalances = self.consumer.context().take();

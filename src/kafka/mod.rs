@@ -1,4 +1,4 @@
-//! The service's way to and from Kafka: one thread per shard, one transaction at a time.
+//! The service's way to and from Kafka: one thread for the intake and one per shard, one transaction at a time.
 
 pub mod assignment;
 pub mod deadletter;
@@ -50,7 +50,7 @@ impl Service {
     }
 }
 
-/// Why a shard gives up what it has and starts again from what is committed.
+/// Why a thread gives up what it has and starts again from what is committed.
 #[derive(Debug, thiserror::Error)]
 pub enum Teardown {
     /// Kafka answered with an error, or not in time.

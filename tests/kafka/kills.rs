@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,18 +13,36 @@ use super::broker::Broker;
 use super::service::{Service, note};
 use super::traces::produce;
 
+/// Raw records that come slowly while the service is being disturbed.
+struct Trickle {
+    hurry: Arc<AtomicBool>,
+    producer: JoinHandle<()>,
+}
+
+impl Trickle {
+    fn start(broker: &Broker, service: &Service, records: Vec<(String, String)>) -> Self {
+        let hurry = Arc::new(AtomicBool::new(false));
+        let (brokers, topic) = (broker.address.clone(), service.topic("raw"));
+        let slow = Arc::clone(&hurry);
+        let produce = move || produce(&brokers, &topic, &records, Some(&slow));
+        let producer = std::thread::spawn(produce);
+        Self { hurry, producer }
+    }
+
+    /// Writes the rest at once.
+    fn finish(self) {
+        self.hurry.store(true, Ordering::Release);
+        self.producer.join().unwrap();
+    }
+}
+
 #[test]
 fn a_service_that_slept_through_its_session_comes_back_and_doubles_nothing() {
     let Some(broker) = Broker::find() else { return };
     let mut service = Service::prepare_with_raw(&broker, "sleeper", 2, 2);
     let (records, _) = spliced(8, 5);
     let total = records.len();
-    let hurry = Arc::new(AtomicBool::new(false));
-    let producer = {
-        let (brokers, topic) = (broker.address.clone(), service.topic("raw"));
-        let hurry = Arc::clone(&hurry);
-        std::thread::spawn(move || produce(&brokers, &topic, &records, Some(&hurry)))
-    };
+    let trickle = Trickle::start(&broker, &service, records);
     service.start();
     let first = service.wait_for("first new event after the start", Duration::from_secs(60));
     assert!(first.is_some());
@@ -33,8 +52,7 @@ fn a_service_that_slept_through_its_session_comes_back_and_doubles_nothing() {
         std::thread::sleep(Duration::from_secs(9));
         service.signal("CONT");
     }
-    hurry.store(true, Ordering::Release);
-    producer.join().unwrap();
+    trickle.finish();
     service.wait_for_the_end(total as i64);
     let digests = service.drain();
     let mut log = service.export("events");
@@ -52,12 +70,7 @@ fn twenty_kills_cost_no_event_and_no_alert_and_double_none() {
     let (records, spliced) = spliced(20, 11);
     let total = records.len();
     // Every life must find new events, however long the one before took.
-    let hurry = Arc::new(AtomicBool::new(false));
-    let producer = {
-        let (brokers, topic) = (broker.address.clone(), service.topic("raw"));
-        let hurry = Arc::clone(&hurry);
-        std::thread::spawn(move || produce(&brokers, &topic, &records, Some(&hurry)))
-    };
+    let trickle = Trickle::start(&broker, &service, records);
     let mut seconds = Vec::new();
     for kill in 0..20_u64 {
         let killed = Instant::now();
@@ -72,8 +85,7 @@ fn twenty_kills_cost_no_event_and_no_alert_and_double_none() {
         std::thread::sleep(Duration::from_millis(kill * 7919 % 700));
         service.kill();
     }
-    hurry.store(true, Ordering::Release);
-    producer.join().unwrap();
+    trickle.finish();
     service.start();
     service.wait_for_the_end(total as i64);
     let digests = service.drain();
