@@ -10,12 +10,15 @@ use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
+/// A session is a trial at least, and the page promises nothing before some six hundred of them.
+const SESSIONS: u32 = 650;
 const CALLS: [&str; 6] = ["read", "list", "write", "check", "renew", "purge"];
 
-/// Six weeks of single calls round the clock, each drawn by `weights` whatever came before, in
-/// sessions of `length` calls on average.
+/// Single calls round the clock, each drawn by `weights` whatever came before, in sessions of `length`
+/// calls on average: for six weeks, and until there are sessions enough to judge by.
 struct Composer {
     engine: Engine,
     dice: u64,
@@ -36,7 +39,7 @@ impl Composer {
             alerts: Vec::new(),
         };
         let sum = weights.iter().sum();
-        while composer.at < START.plus(Span::WEEK.times(6)) {
+        while composer.at < START.plus(Span::WEEK.times(6)) || composer.session < SESSIONS {
             if composer.roll(length) == 0 {
                 composer.session += 1;
             }
@@ -80,7 +83,12 @@ impl Composer {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    // What is quiet with high probability is not always quiet: the same cases in every run.
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn free_composition_is_quiet_and_a_call_never_made_is_not(
