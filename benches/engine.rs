@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Class, Event};
@@ -41,7 +42,13 @@ fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
         identities: size + 1,
         ..Limits::default()
     };
-    let decision = Decision::new(&Configs::default(), &limits, &Calendars::default(), "");
+    let decision = Decision::new(
+        &Configs::default(),
+        &Budget::default(),
+        &limits,
+        &Calendars::default(),
+        "",
+    );
     let mut engine = Engine::new(0, Arc::new(decision));
     let before = resident();
     let rounds = (3_000_000 / size).clamp(6, 120);

@@ -41,7 +41,10 @@ impl Detector for Fragile {
         Verdict::Normal
     }
 
-    fn learn(&self, Closed::Session(session): &Closed, learned: &mut u32) {
+    fn learn(&self, closed: &Closed, learned: &mut u32) {
+        let Closed::Session(session) = closed else {
+            return;
+        };
         *learned += 1;
         let failing = Event {
             action: LEARN,
@@ -56,7 +59,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::kernel::detector::Alert;
+    use crate::kernel::budget::Budget;
+    use crate::kernel::detector::{Alert, IncidentId};
     use crate::kernel::engine::{Decision, Engine, Limits};
     use crate::kernel::input::{Fate, Input};
     use crate::kernel::time::{Span, Timestamp};
@@ -105,7 +109,13 @@ mod tests {
 
     fn fresh() -> Engine {
         let (configs, limits) = (Configs::default(), Limits::default());
-        let decision = Decision::new(&configs, &limits, &Calendars::default(), "");
+        let decision = Decision::new(
+            &configs,
+            &Budget::default(),
+            &limits,
+            &Calendars::default(),
+            "",
+        );
         Engine::new(0, Arc::new(decision))
     }
 
@@ -166,10 +176,12 @@ mod tests {
             .collect()
     }
 
-    fn of_others(alerts: &[Alert]) -> Vec<&Alert> {
-        alerts
-            .iter()
-            .filter(|alert| alert.identity != "victim")
+    /// The incidents of all but the victim. How severe they are depends on the noise of all.
+    fn of_others(alerts: &[Alert]) -> Vec<(&str, IncidentId)> {
+        let others = alerts.iter().filter(|alert| alert.identity != "victim");
+        let opened = others.filter(|alert| alert.revision == 1);
+        opened
+            .map(|alert| (alert.identity.as_str(), alert.id))
             .collect()
     }
 

@@ -9,6 +9,7 @@ use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::limit::Limit;
+use nhiwatch_detectors::kernel::triage::RISK;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -228,6 +229,8 @@ impl Metrics {
             for family in [&self.evaluations, &self.findings, &self.panics] {
                 family.with_label_values(&[card.name]);
             }
+        }
+        for card in CARDS.iter().chain([&RISK]) {
             for severity in Severity::ALL {
                 self.alerts.with_label_values(&[card.name, severity.word()]);
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use nhiwatch::wire::with_input;
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Count, Event};
@@ -75,6 +76,7 @@ fn names() -> Vec<String> {
 fn warm(names: &[String]) -> (Engine, Timestamp) {
     let decision = Decision::new(
         &Configs::default(),
+        &Budget::default(),
         &Limits::default(),
         &Calendars::default(),
         "",

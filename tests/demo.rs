@@ -31,6 +31,12 @@ fn every_detector_sees_its_attack_and_nobody_else_is_suspected() {
         let alert = format!(" {detector} on {identity} at ");
         assert!(text.contains(&alert), "{alert}: {text}");
     }
-    assert!(text.contains("\n0 of "), "{text}");
+    let (_, last) = text.split_once("that were not attacked: ").unwrap();
+    let numbers: Vec<u32> = last
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    // What the budget allows in 19 of 20 such banks, as the demo says itself.
+    assert!(numbers[0] <= 8 && numbers[1] <= 3, "{text}");
     assert!(text.contains(" 0 could not be read."), "{text}");
 }

@@ -3,26 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::Profile;
+use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
+use crate::kernel::detector::{
+    Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
+};
 use crate::kernel::event::Event;
-use crate::kernel::options::{Calls, Days, PerYear, Ratio};
+use crate::kernel::options::{Calls, Days, Ratio};
 use crate::kernel::time::{Span, Timestamp};
 
 /// Far more calls in an hour than this identity makes in such an hour.
 pub struct ApiVolume {
     config: Config,
-    /// Natural logarithm of the p-value from which an hour is unusual.
-    ln_p_max: f64,
 }
 
 /// The settings of `api-volume`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many false alarms a year one identity may cause, if the model is right. Lower it for
-    /// fewer findings; bursts then have to be larger.
-    pub false_alarms_per_year: PerYear,
     /// How many times the expected count an hour must reach: what is smaller is of no interest.
     pub at_least_times: Ratio,
     /// How many calls above the expected count an hour must reach.
@@ -34,7 +32,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            false_alarms_per_year: PerYear::new(0.15),
             at_least_times: Ratio::new(1.5),
             at_least_more: Calls::new(10.0),
             learning: Days::new(14.0),
@@ -56,8 +53,7 @@ impl Detector for ApiVolume {
     type State = ();
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
-        let ln_p_max = libm::log(config.false_alarms_per_year.get() / HOURS_PER_YEAR);
-        Self { config, ln_p_max }
+        Self { config }
     }
 
     fn learning(config: &Config) -> Span {
@@ -78,7 +74,8 @@ impl Detector for ApiVolume {
         }
         let (calls, expected) = (now.after as f64, hour.expected);
         let ln_p = profile.closed.rate.calibrate(expected.ln_upper(calls));
-        if ln_p > self.ln_p_max
+        let begins = begins(HOURS_PER_DAY);
+        if ln_p > libm::log(begins)
             || calls < self.config.at_least_times.get() * expected.mean
             || calls - expected.mean < self.config.at_least_more.get()
         {
@@ -91,6 +88,7 @@ impl Detector for ApiVolume {
         Verdict::Anomalous(Finding {
             subject: "calls per hour".to_owned(),
             p_value: Some(PValue::from_ln(ln_p)),
+            begins,
             summary: format!(
                 "{} calls within {} minutes of the hour, where the whole hour brings about {:.0}",
                 now.after,
@@ -102,7 +100,7 @@ impl Detector for ApiVolume {
                 expected.mean
             ),
             observed: format!("{} calls so far", now.after),
-            evidence: vec![
+            evidence: evidence([
                 ("hour", format!("{cell} {zone}")),
                 ("visits", format!("{:.1}", profile.closed.rate.visits(cell))),
                 (
@@ -111,12 +109,14 @@ impl Detector for ApiVolume {
                 ),
                 ("fano", format!("{:.2}", expected.fano)),
                 ("spread", format!("{:.3}", expected.spread)),
-            ],
+            ]),
             clears: format!(
                 "the identity keeps this level for more than a week, or an hour stays below {:.0}",
                 expected.mean * self.config.at_least_times.get(),
             ),
             severity: None,
+            sink: false,
+            floor: 0.0,
         })
     }
 }
@@ -132,4 +132,4 @@ fn worth_a_look(before: u64, after: u64, gate: u64) -> bool {
 }
 
 const STEP: f64 = 1.08;
-const HOURS_PER_YEAR: f64 = 8766.0;
+const HOURS_PER_DAY: f64 = 24.0;

@@ -1,18 +1,19 @@
-//! What is normal for one identity, and what it is doing right now.
+//! What is normal for one identity: learned from hours that are over.
 
-use arrayvec::ArrayVec;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::event::{Class, Event};
+use super::event::Event;
+use super::hot::{Hot, Hour, Now};
 use super::inventory::Declared;
-use super::names::{Names, Symbol};
+use super::names::Names;
 use super::presence::Presence;
-use super::quarantine::Quarantine;
+use super::quarantine::{Held, Quarantine};
 use super::rate::Rate;
 use super::tails::Expected;
+use super::tally::Tally;
 use super::time::{HourOfWeek, Span, Timestamp};
-use super::trail::{Session, Trail};
+use super::trail::Session;
 
 /// What a detector sees of an identity: its baseline, and where the event stands in it.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Profile<'_> {
     /// The open hour that the event fell into.
     #[must_use]
     pub fn hour(&self) -> Option<&Hour> {
-        self.hot.hours.get(self.now.hour)
+        self.hot.hours.get(self.now.hour?)
     }
 
     /// The session that the event belongs to, if it was a new step in it.
@@ -63,49 +64,22 @@ impl Profile<'_> {
     pub fn zone(&self) -> Tz {
         Declared::zone(self.closed.declared.as_ref())
     }
-}
 
-/// Where the event that is judged stands in its identity's open windows; not stored.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Now {
-    /// Index of its hour among the open hours.
-    hour: usize,
-    /// Calls in that hour before it.
-    pub before: u64,
-    /// Calls in that hour with it.
-    pub after: u64,
-    /// Whether it is the first of its hour.
-    pub first: bool,
-    /// Whether it is the first order of its hour.
-    pub first_order: bool,
-    /// Index of its session, if it was a new step in it.
-    session: Option<usize>,
-}
-
-/// The part of an identity's state that every event touches.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Hot {
-    /// The hours that may still receive events, in order.
-    hours: ArrayVec<Hour, 2>,
-    /// The sessions that may still receive steps.
-    trail: Trail,
-}
-
-/// One open hour of UTC.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hour {
-    /// Hours since the epoch.
-    pub start: i64,
-    /// Calls so far.
-    pub calls: u64,
-    /// Whether one of them was an order.
-    orders: bool,
-    /// Whether a detector found something in it: then it is held back from learning.
-    suspect: bool,
-    /// What the hour was expected to bring when it opened.
-    pub expected: Expected,
-    /// The count from which the exact tail is worth computing: three deviations above the mean.
-    pub gate: u64,
+    /// What the day of hour `start`, on that clock, has brought so far.
+    #[must_use]
+    pub fn day(&self, start: i64) -> Day {
+        let number = self.closed.day_of(start);
+        let mut day = self.closed.today.clone();
+        if day.number != number {
+            day = Day::new(number);
+        }
+        for hour in &self.hot.hours {
+            if self.closed.day_of(hour.start) == number {
+                day.add(hour);
+            }
+        }
+        day
+    }
 }
 
 /// The part of an identity's state that only closes touch.
@@ -125,8 +99,55 @@ pub struct Baseline {
     pub orders: Option<Box<Presence>>,
     /// The next hour to close.
     next: i64,
+    /// The day that the next hour belongs to, as far as it is over.
+    today: Day,
     /// Hours that are held back.
     pub(crate) quarantine: Quarantine,
+}
+
+/// A day on the wall clock that an identity follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Day {
+    /// Days since the epoch.
+    pub number: i64,
+    /// Calls.
+    pub calls: u64,
+    /// Calls that failed or were denied.
+    pub failures: u64,
+    /// Bytes moved.
+    pub bytes: f64,
+    /// Amounts of orders and payments.
+    pub amount: f64,
+    /// Hours in which there was anything.
+    pub hours: u32,
+    /// Whether something in it is held back from learning.
+    pub suspect: bool,
+}
+
+impl Day {
+    fn new(number: i64) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
+    /// 0 for Monday.
+    #[must_use]
+    pub const fn weekday(&self) -> usize {
+        // The epoch was a Thursday.
+        (self.number + 3).rem_euclid(7) as usize
+    }
+
+    fn add(&mut self, hour: &Hour) {
+        let tally = &hour.tally;
+        self.calls = self.calls.saturating_add(tally.calls);
+        self.failures = self.failures.saturating_add(tally.failures);
+        self.bytes += tally.bytes;
+        self.amount += tally.amount;
+        self.hours += 1;
+        self.suspect |= hour.suspect;
+    }
 }
 
 /// A stretch of an identity's life that is over and may be learned.
@@ -134,6 +155,10 @@ pub struct Baseline {
 pub enum Closed {
     /// A session, or a stretch of a long one.
     Session(Session),
+    /// An hour in which there was something.
+    Hour(Hour),
+    /// A day, perhaps one on which there was nothing.
+    Day(Day),
 }
 
 impl Baseline {
@@ -152,6 +177,7 @@ impl Baseline {
         if begins {
             self.first_seen = Some(ts);
             self.next = ts.hour();
+            self.today = Day::new(self.day_of(self.next));
         }
         begins
     }
@@ -174,14 +200,45 @@ impl Baseline {
         self.declared = declared;
     }
 
+    /// The next hour to close: no earlier one takes events any more.
+    #[must_use]
+    pub const fn next_hour(&self) -> i64 {
+        self.next
+    }
+
+    /// What the hour `start` is expected to bring.
+    #[must_use]
+    pub fn expected(&self, start: i64) -> Expected {
+        let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
+        self.rate.expected_either(cell, moved)
+    }
+
+    /// The day of the hour `start` on the wall clock it follows, in days since the epoch.
+    #[must_use]
+    pub fn day_of(&self, start: i64) -> i64 {
+        let start = Timestamp::from_hour(start);
+        let zone = Declared::zone(self.declared.as_ref());
+        let offset = if zone == Tz::UTC {
+            0
+        } else {
+            start.utc_offset(zone)
+        };
+        start.plus(Span::from_seconds(i64::from(offset))).day()
+    }
+
     /// The hour of the week at `ts`; and, where nobody declared a time zone and clocks have changed
     /// within a fortnight, the one it was until then: the identity may follow such a clock.
-    fn cells(&self, ts: Timestamp) -> (HourOfWeek, Option<HourOfWeek>) {
+    #[must_use]
+    pub fn cells(&self, ts: Timestamp) -> (HourOfWeek, Option<HourOfWeek>) {
+        self.cells_within(ts, FORTNIGHT)
+    }
+
+    fn cells_within(&self, ts: Timestamp, grace: Span) -> (HourOfWeek, Option<HourOfWeek>) {
         let cell = ts.hour_of_week(Declared::zone(self.declared.as_ref()));
         let declared = self.declared.as_ref().and_then(|it| it.timezone);
         let moved = match declared {
             Some(_) => 0,
-            None => ts.clocks_moved(FORTNIGHT),
+            None => ts.clocks_moved(grace),
         };
         let before = match moved.signum() {
             -1 => Some(cell.before()),
@@ -191,42 +248,10 @@ impl Baseline {
         (cell, before)
     }
 
-    /// Learns one closed hour; `None` is an hour without a call.
-    fn close(&mut self, start: i64, hour: Option<&Hour>) {
-        self.release(start);
-        if let Some(hour) = hour
-            && hour.suspect
-        {
-            self.quarantine.hold(start, hour.calls, hour.orders);
-            return;
-        }
-        let (cell, moved) = self.cells(Timestamp::from_hour(start));
-        self.rate
-            .learn(cell, moved, hour.map_or(0, |hour| hour.calls));
-        self.presence.learn(cell, moved, hour.is_some());
-        if hour.is_some_and(|hour| hour.orders) && self.orders.is_none() {
-            self.orders = Some(Box::default());
-        }
-        if let Some(orders) = &mut self.orders {
-            orders.learn(cell, moved, hour.is_some_and(|hour| hour.orders));
-        }
-    }
-
-    /// Learns what has been held back long enough by hour `now`, capped.
-    pub(crate) fn release(&mut self, now: i64) {
-        while let Some(held) = self.quarantine.due(now) {
-            let (cell, moved) = self.cells(Timestamp::from_hour(held.start));
-            self.rate.learn_capped(cell, held.calls);
-            self.presence.learn(cell, moved, true);
-            if held.orders {
-                let orders = self.orders.get_or_insert_default();
-                orders.learn(cell, moved, true);
-            }
-        }
-    }
-
-    /// Learns the empty hours up to `until`.
-    fn idle(&mut self, until: i64) {
+    /// Learns that the hours before `until` which are not closed yet were empty, and takes over those
+    /// that were held back long enough; `ended` gets the days that are over, oldest
+    /// first, each with its end.
+    pub(crate) fn catch_up(&mut self, until: i64, mut ended: impl FnMut(Day, Timestamp)) {
         let weeks = (until - self.next) / 168 - WEEKS_WALKED;
         if weeks > 0 {
             self.rate.skip_weeks(weeks);
@@ -234,114 +259,80 @@ impl Baseline {
             if let Some(orders) = &mut self.orders {
                 orders.skip_weeks(weeks);
             }
+            // Weeks without a call have no days worth telling but the one they begin on.
+            let end = Timestamp::from_hour(self.next);
             self.next += weeks * 168;
+            let next = Day::new(self.day_of(self.next));
+            ended(std::mem::replace(&mut self.today, next), end);
         }
         while self.next < until {
-            self.close(self.next, None);
+            self.release(self.next);
+            self.turn(self.next, &mut ended);
+            let (cell, moved) = self.cells(Timestamp::from_hour(self.next));
+            self.learn_rate(self.next, 0);
+            self.presence.learn(cell, moved, false);
+            if let Some(orders) = &mut self.orders {
+                orders.learn(cell, moved, false);
+            }
             self.next += 1;
         }
-    }
-}
-
-impl Hot {
-    /// Closes every hour and session that the partition's `watermark` has passed, oldest first.
-    /// Tells whether `baseline` learned something; sessions go to `ended`.
-    pub fn close(
-        &mut self,
-        baseline: &mut Baseline,
-        watermark: Timestamp,
-        ended: impl FnMut(Session),
-    ) -> bool {
-        let before = baseline.next;
-        while let Some(hour) = self.hours.first()
-            && hour.start < watermark.hour()
-        {
-            baseline.idle(hour.start);
-            baseline.close(hour.start, Some(hour));
-            baseline.next = baseline.next.max(hour.start + 1);
-            self.hours.remove(0);
-        }
-        if self.hours.is_empty() {
-            baseline.idle(watermark.hour());
-        }
-        self.trail.expire(watermark, ended);
-        baseline.next != before
+        self.release(until);
+        self.turn(until, &mut ended);
     }
 
-    /// Adds `event` to its open hour and session.
-    pub fn count(
-        &mut self,
-        event: &Event<'_>,
-        symbol: Symbol,
-        baseline: &mut Baseline,
-        ended: impl FnMut(Session),
-    ) -> Now {
-        let at = self.hour(event.ts.hour(), baseline);
-        let hour = &mut self.hours[at];
-        let before = hour.calls;
-        let is_order = event.class == Class::Order;
-        let first_order = is_order && !hour.orders;
-        hour.calls = before.saturating_add(u64::from(event.count.get()));
-        hour.orders |= is_order;
-        let after = hour.calls;
-        let session = self.trail.step(event, symbol, ended);
-        Now {
-            hour: at,
-            before,
-            after,
-            first: before == 0,
-            first_order,
-            session,
+    /// Learns an hour that is over, or holds it back where it is suspect; every hour before it has
+    /// been caught up with.
+    pub(crate) fn close(&mut self, hour: &Hour) {
+        self.today.add(hour);
+        self.next = self.next.max(hour.start + 1);
+        let Tally { calls, orders, .. } = hour.tally;
+        if hour.suspect {
+            self.quarantine.hold(hour.start, calls, orders);
+            return;
+        }
+        self.learn_rate(hour.start, calls);
+        self.learn_presence(hour.start, orders);
+    }
+
+    fn learn_rate(&mut self, start: i64, calls: u64) {
+        let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
+        self.rate.learn(cell, moved, calls);
+    }
+
+    fn learn_presence(&mut self, start: i64, had_orders: bool) {
+        let (cell, moved) = self.cells(Timestamp::from_hour(start));
+        self.presence.learn(cell, moved, true);
+        if had_orders && self.orders.is_none() {
+            self.orders = Some(Box::default());
+        }
+        if let Some(orders) = &mut self.orders {
+            orders.learn(cell, moved, had_orders);
         }
     }
 
-    /// Marks the hour and the session of the event as suspect.
-    pub fn suspect(&mut self, now: &Now) {
-        if let Some(hour) = self.hours.get_mut(now.hour) {
-            hour.suspect = true;
-        }
-        if let Some(session) = now.session {
-            self.trail.suspect(session);
-        }
-    }
-
-    /// Index of the open hour `start`, opened if need be.
-    ///
-    /// A closed hour takes nothing more: what belongs there counts into the next. An hour that only
-    /// a stamp from the future opened gives way to a real one.
-    fn hour(&mut self, start: i64, baseline: &Baseline) -> usize {
-        let start = start.max(baseline.next);
-        while self.hours.last().is_some_and(|newest| {
-            newest.start > start + 1 || (self.hours.is_full() && newest.start > start)
-        }) && !self.hours.iter().any(|hour| hour.start == start)
-        {
-            self.hours.pop();
-        }
-        if let Some(at) = self.hours.iter().position(|hour| hour.start == start) {
-            return at;
-        }
-        if self.hours.is_full() {
-            return self.hours.len() - 1;
-        }
-        let (cell, moved) = baseline.cells(Timestamp::from_hour(start));
-        let expected = baseline.rate.expected_either(cell, moved);
-        let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
-        let gate = libm::ceil(gate).clamp(1.0, 1e15) as u64;
-        let hour = Hour {
+    /// Learns what has been held back long enough by hour `now`, capped.
+    pub(crate) fn release(&mut self, now: i64) {
+        while let Some(Held {
             start,
-            calls: 0,
-            orders: false,
-            suspect: false,
-            expected,
-            gate,
-        };
-        let at = self
-            .hours
-            .iter()
-            .position(|open| open.start > start)
-            .unwrap_or(self.hours.len());
-        self.hours.insert(at, hour);
-        at
+            calls,
+            orders,
+            ..
+        }) = self.quarantine.due(now)
+        {
+            let (cell, _) = self.cells(Timestamp::from_hour(start));
+            self.rate.learn_capped(cell, calls);
+            self.learn_presence(start, orders);
+        }
+    }
+
+    /// Ends the days before the one of hour `start`.
+    fn turn(&mut self, start: i64, ended: &mut impl FnMut(Day, Timestamp)) {
+        let number = self.day_of(start);
+        while self.today.number < number {
+            let next = Day::new(self.today.number + 1);
+            let over = std::mem::replace(&mut self.today, next);
+            ended(over, Timestamp::from_hour(start));
+        }
     }
 }
 
@@ -349,12 +340,15 @@ impl Hot {
 const SLACK: Span = Span::MINUTE.times(5);
 /// How long after a clock change hours are also judged by what they were before it.
 const FORTNIGHT: Span = Span::WEEK.times(2);
+/// The same for how much an hour brings, which takes longer to learn than whether there is anything.
+const RATE_GRACE: Span = Span::WEEK.times(6);
 /// Weeks of silence that are walked hour by hour; longer ones are added up.
 const WEEKS_WALKED: i64 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::names::Symbol;
 
     fn world() -> (Hot, Baseline) {
         (Hot::default(), Baseline::new(Timestamp::from_hour(500_000)))
@@ -369,13 +363,23 @@ mod tests {
         hot.count(&event, Symbol::of(&event), baseline, |_| {})
     }
 
+    /// Closes what is over when nothing before `hour` is expected any more.
+    fn close(hot: &mut Hot, baseline: &mut Baseline, hour: i64) -> Vec<Day> {
+        let mut days = Vec::new();
+        while let Some(over) = hot.take_over(Hour::over(hour - 1)) {
+            baseline.catch_up(over.start, |day, _| days.push(day));
+            baseline.close(&over);
+        }
+        days
+    }
+
     #[test]
-    fn an_hour_closes_when_the_watermark_passes_it_and_takes_the_idle_ones_along() {
+    fn an_hour_closes_when_nothing_of_it_is_expected_any_more() {
         let (mut hot, mut baseline) = world();
         count(&mut hot, &mut baseline, 500_000);
-        assert!(!hot.close(&mut baseline, Timestamp::from_hour(500_000), |_| {}));
-        assert!(hot.close(&mut baseline, Timestamp::from_hour(500_010), |_| {}));
-        assert_eq!(baseline.next, 500_010);
+        assert!(hot.take_over(Timestamp::from_hour(500_001)).is_none());
+        close(&mut hot, &mut baseline, 500_001);
+        assert_eq!(baseline.next, 500_001);
         assert!(hot.hours.is_empty());
     }
 
@@ -385,17 +389,38 @@ mod tests {
         count(&mut hot, &mut baseline, 700_000);
         let now = count(&mut hot, &mut baseline, 500_001);
         assert!(now.first);
-        let starts: Vec<i64> = hot.hours.iter().map(|hour| hour.start).collect();
+        let starts: Vec<i64> = hot.open_hours().collect();
         assert_eq!(starts, [500_001]);
     }
 
     #[test]
     fn a_straggler_of_a_closed_hour_counts_into_the_next() {
         let (mut hot, mut baseline) = world();
-        count(&mut hot, &mut baseline, 500_000);
-        hot.close(&mut baseline, Timestamp::from_hour(500_002), |_| {});
         count(&mut hot, &mut baseline, 500_001);
-        assert_eq!(hot.hours.first().map(|hour| hour.start), Some(500_002));
+        close(&mut hot, &mut baseline, 500_002);
+        count(&mut hot, &mut baseline, 500_001);
+        assert_eq!(hot.open_hours().next(), Some(500_002));
+    }
+
+    #[test]
+    fn days_end_with_the_hours_after_them_also_those_without_a_call() {
+        let (mut hot, mut baseline) = world();
+        let first = baseline.today.number;
+        let mut days = Vec::new();
+        for hour in [500_000, 500_001, 500_060, 500_090] {
+            count(&mut hot, &mut baseline, hour);
+            days.extend(close(&mut hot, &mut baseline, hour + 1));
+        }
+        let brought: Vec<(i64, u64)> = days.iter().map(|d| (d.number - first, d.calls)).collect();
+        assert_eq!(brought, [(0, 2), (1, 0), (2, 1), (3, 0)]);
+        assert_eq!(
+            days[0].weekday(),
+            4,
+            "500000 hours after the epoch is a Friday"
+        );
+        days.clear();
+        baseline.catch_up(500_090 + 168 * 20, |day, _| days.push(day));
+        assert!(days.len() < 40 && days[0].calls == 1, "{days:?}");
     }
 
     #[test]
@@ -403,13 +428,12 @@ mod tests {
         let (mut hot, mut baseline) = world();
         for hour in 0..600 {
             count(&mut hot, &mut baseline, 500_000 + hour);
-            hot.close(&mut baseline, Timestamp::from_hour(500_001 + hour), |_| {});
+            close(&mut hot, &mut baseline, 500_001 + hour);
         }
-        let (cell, _) = baseline.cells(Timestamp::from_hour(500_600));
-        let before = baseline.rate.expected(cell).mean;
+        let before = baseline.expected(500_600).mean;
         let now = count(&mut hot, &mut baseline, 500_600);
         hot.suspect(&now);
-        hot.close(&mut baseline, Timestamp::from_hour(500_601), |_| {});
-        assert!((baseline.rate.expected(cell).mean - before).abs() < 1e-9);
+        close(&mut hot, &mut baseline, 500_601);
+        assert!((baseline.expected(500_600).mean - before).abs() < 1e-9);
     }
 }

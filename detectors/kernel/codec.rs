@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
 use super::detector::Detector;
+use super::incident::Incidents;
 use super::names::Symbol;
-use super::triage::Incidents;
+use super::risk::Risk;
 
 /// Key of the record that holds what is global to the partition.
 pub const META: &[u8] = b"\0meta";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 3;
+const LAYOUT: u8 = 4;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]
@@ -78,6 +79,7 @@ impl<'a> Key<'a> {
 pub(crate) struct Rest<'a> {
     pub(crate) baseline: std::borrow::Cow<'a, Baseline>,
     pub(crate) incidents: std::borrow::Cow<'a, Incidents>,
+    pub(crate) risk: Option<std::borrow::Cow<'a, Box<Risk>>>,
     pub(crate) states: Vec<DetectorState>,
     pub(crate) failed: bool,
 }

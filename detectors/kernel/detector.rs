@@ -1,5 +1,6 @@
 //! What a detector is, what it says, and what the rest of the system must know about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -9,6 +10,7 @@ use super::baseline::{Closed, Profile};
 use super::calendar::Calendars;
 use super::event::{Event, words};
 use super::inventory::Declared;
+use super::risk::Reading;
 use super::time::{Span, Timestamp};
 
 /// One kind of behaviour we watch for.
@@ -44,8 +46,24 @@ pub trait Detector: Sized + Send + Sync + 'static {
         Verdict::Normal
     }
 
+    /// Looks once more at an hour or a day that is over, before anything learns it. Cannot learn.
+    fn review(&self, _over: &Closed, _profile: &Profile<'_>, _state: &Self::State) -> Verdict {
+        Verdict::Normal
+    }
+
     /// Takes over a closed window or session as normal. Cannot alert.
     fn learn(&self, _closed: &Closed, _state: &mut Self::State) {}
+
+    /// The time at which it would be news that nothing has happened, as things stand.
+    fn deadline(&self, _profile: &Profile<'_>, _state: &Self::State) -> Option<Timestamp> {
+        None
+    }
+
+    /// Judges that nothing has happened until `now`. It is asked at its deadline, and perhaps at
+    /// other times: what counts is `now`. Cannot learn.
+    fn wake(&self, _now: Timestamp, _profile: &Profile<'_>, _state: &Self::State) -> Verdict {
+        Verdict::Normal
+    }
 
     /// Whether something had to be forgotten to keep `state` bounded.
     fn forgets(_state: &Self::State) -> bool {
@@ -65,12 +83,14 @@ pub enum Verdict {
 }
 
 /// One detector's reasons at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What the finding is about; with identity and detector it names the incident.
     pub subject: String,
     /// How probable something at least as strange is while nothing is wrong; absent for a rule.
     pub p_value: Option<PValue>,
+    /// The p-value from which on this test speaks; see [`begins`](super::budget::begins).
+    pub begins: f64,
     /// One sentence for a person, without the identity's name.
     pub summary: String,
     /// What was expected.
@@ -78,15 +98,38 @@ pub struct Finding {
     /// What was seen.
     pub observed: String,
     /// The facts behind it, as named values.
-    pub evidence: Vec<(&'static str, String)>,
+    pub evidence: Evidence,
     /// What would make it normal.
     pub clears: String,
     /// How severe this one is, where the card's severity does not fit.
     pub severity: Option<Severity>,
+    /// Whether what it is about moves orders, money or rights, or leaves the house.
+    pub sink: bool,
+    /// The least it weighs, in bits, for what it would mean: nothing for most.
+    pub floor: f64,
+}
+
+impl Finding {
+    /// What it weighs, in bits: by how much it is less probable than where its test begins to speak,
+    /// or its floor. A rule weighs nothing; it speaks for itself.
+    #[must_use]
+    pub fn weight(&self) -> Option<f64> {
+        let bits = |p: PValue| libm::log2(self.begins / p.get()).max(self.floor);
+        self.p_value.map(bits)
+    }
+}
+
+/// Named facts, in the order they were found.
+pub type Evidence = Vec<(Cow<'static, str>, String)>;
+
+/// The facts `named`.
+#[must_use]
+pub fn evidence<const N: usize>(named: [(&'static str, String); N]) -> Evidence {
+    named.map(|(name, fact)| (Cow::Borrowed(name), fact)).into()
 }
 
 /// The chance of something at least this strange while nothing is wrong; in (0, 1].
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct PValue(f64);
 
 impl PValue {
@@ -166,6 +209,19 @@ words! {
         High = "high",
         /// Worth waking somebody.
         Critical = "critical",
+    }
+}
+
+impl Severity {
+    /// One step more.
+    #[must_use]
+    pub const fn raised(self) -> Self {
+        match self {
+            Self::Info => Self::Low,
+            Self::Low => Self::Medium,
+            Self::Medium => Self::High,
+            Self::High | Self::Critical => Self::Critical,
+        }
     }
 }
 
@@ -250,6 +306,8 @@ pub struct Alert {
     pub mode: Mode,
     /// Digest of the decisions in force (detectors, limits, calendars), in hex.
     pub decision: String,
+    /// What the identity's risk said, where a probability was weighed.
+    pub risk: Option<Reading>,
 }
 
 impl Alert {

@@ -1,6 +1,7 @@
 //! One engine per partition: admit, count, judge, triage, learn.
 
 mod decision;
+mod desk;
 mod state;
 mod stats;
 
@@ -10,20 +11,21 @@ pub use decision::{Decision, Limits};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 
-use super::baseline::{Closed, Profile};
 use super::clock::{Arrival, Clock};
 use super::detector::{Alert, BaselineState, Finding, Mode};
-use super::event::{Event, Kind};
+use super::event::Event;
 use super::identities::{Identities, Memory};
 use super::input::{Fate, Input};
 use super::inventory::Declared;
 use super::limit::Limit;
 use super::names::Names;
-use super::registry::Learned;
+use super::risk::Common;
 use super::seen::Seen;
 use super::time::Timestamp;
-use super::triage::{Incidents, Occasion, baseline_state};
-use crate::CARDS;
+use super::timers::Timers;
+use super::triage::baseline_state;
+use desk::Desk;
+pub use desk::Sighting;
 use stats::heed;
 
 /// The state machine of one partition.
@@ -38,8 +40,13 @@ pub struct Engine {
     names: Names,
     identities: Identities,
     stats: Stats,
+    timers: Timers,
+    /// The noise of its identities; and what the record at hand adds, which counts from the next on.
+    common: Common,
+    fresh: Common,
     /// Findings of the event at hand; kept to reuse its allocation.
     findings: Vec<(usize, Mode, Finding)>,
+    sightings: Option<Vec<Sighting>>,
 }
 
 impl Engine {
@@ -52,7 +59,11 @@ impl Engine {
             seen: Seen::new(decision.limits.duplicates),
             names: Names::default(),
             identities: Identities::new(decision.limits.identities),
+            timers: Timers::default(),
+            common: Common::default(),
+            fresh: Common::default(),
             findings: Vec::new(),
+            sightings: None,
             decision,
             stats: Stats::default(),
         }
@@ -89,9 +100,11 @@ impl Engine {
             }
             Input::Heartbeat { ts } => {
                 self.clock.advance(*ts);
+                self.pass(alerts);
                 Fate::Control
             }
         };
+        self.common.add(&mut self.fresh);
         self.stats.fates[fate as usize] += 1;
         fate
     }
@@ -109,10 +122,59 @@ impl Engine {
         }
     }
 
+    /// Lets time pass up to the partition's watermark: closes the hours that are over, and asks
+    /// whether silence is news, in the order of time.
+    fn pass(&mut self, alerts: &mut Vec<Alert>) {
+        let Some(watermark) = self.clock.watermark() else {
+            return;
+        };
+        while let Some((due, slots)) = self.timers.due(watermark) {
+            let before = alerts.len();
+            for slot in slots {
+                self.look_at(slot, due, alerts);
+            }
+            self.common.add(&mut self.fresh);
+            // Slots are numbered as it happens; names are not.
+            alerts[before..].sort_by(|a, b| a.identity.cmp(&b.identity));
+        }
+    }
+
+    /// Looks at one identity because it is time to.
+    fn look_at(&mut self, slot: u32, due: Timestamp, alerts: &mut Vec<Alert>) {
+        let Some(memory) = self.identities.memory(slot) else {
+            return;
+        };
+        if memory.failed {
+            return;
+        }
+        let mut desk = Desk {
+            memory,
+            decision: &self.decision,
+            names: &self.names,
+            stats: &mut self.stats,
+            findings: &mut self.findings,
+            sightings: &mut self.sightings,
+            front: self.clock.front().unwrap_or(due),
+            common: &self.common,
+            fresh: &mut self.fresh,
+            alerts,
+        };
+        let mut changed = desk.close(due);
+        changed |= desk.ask(due);
+        let alarm = desk.set_alarm(due);
+        if let Some(minute) = alarm {
+            self.timers.alarm(minute, slot);
+        }
+        if changed || alarm.is_some() {
+            self.identities.touch(slot, true, changed);
+        }
+    }
+
     /// One event: admit, count, judge, triage, learn.
     fn event(&mut self, event: &Event<'_>, alerts: &mut Vec<Alert>) -> Fate {
         // Admit.
         let arrival = self.clock.observe(event.ts, event.received);
+        self.pass(alerts);
         let front = self.clock.front().unwrap_or(event.ts);
         let excused = match arrival {
             Arrival::Late => Some(Fate::Late),
@@ -138,81 +200,34 @@ impl Engine {
             return Fate::Quarantined;
         }
         let begins = memory.baseline.begin(event.ts);
-
-        // Learn what has closed since, then count.
-        let Memory {
-            hot,
-            baseline,
-            states,
-            incidents,
-            failed,
-            ..
-        } = memory;
-        let detectors = &self.decision.detectors;
-        let Stats {
-            detectors: stats,
-            limits,
-            ..
-        } = &mut self.stats;
-        let (mut learned, mut fine) = (false, true);
-        let mut learn = |session| {
-            learned = true;
-            detectors.learn(
-                &Closed::Session(session),
-                states,
-                |index, learned| match learned {
-                    Learned::Full => limits[Limit::Memory as usize] += 1,
-                    Learned::Failed => {
-                        stats[index].panics += 1;
-                        fine = false;
-                    }
-                },
-            );
-        };
-        let mut rest = self
-            .clock
-            .watermark()
-            .is_some_and(|watermark| hot.close(baseline, watermark, &mut learn));
-        let now = hot.count(event, symbol, baseline, &mut learn);
-        rest |= learned;
-        if event.kind != Kind::Unknown && event.kind != baseline.kind {
-            baseline.kind = event.kind;
-            rest = true;
-        }
-
-        // Judge.
-        let findings = &mut self.findings;
-        let declared = baseline.declared.as_ref();
-        detectors.rule(event, declared, |index, mode, said| {
-            fine &= heed(&mut stats[index], findings, index, mode, said);
-        });
-        let profile = Profile {
-            hot,
-            closed: baseline,
-            now: &now,
+        let watermark = self.clock.watermark();
+        let mut desk = Desk {
+            memory,
+            decision: &self.decision,
             names: &self.names,
-        };
-        detectors.judge(event, &profile, states, |index, mode, said| {
-            stats[index].evaluations += 1;
-            fine &= heed(&mut stats[index], findings, index, mode, said);
-        });
-
-        // Triage.
-        let occasion = Occasion {
-            event,
-            baseline,
+            stats: &mut self.stats,
+            findings: &mut self.findings,
+            sightings: &mut self.sightings,
             front,
-            decision: self.decision.digest(),
+            common: &self.common,
+            fresh: &mut self.fresh,
+            alerts,
         };
-        let suspect = triage(findings, incidents, &occasion, &mut self.stats, alerts);
-        if suspect {
-            hot.suspect(&now);
+
+        // Learn what has ended since, then count.
+        let mut rest = watermark.is_some_and(|watermark| desk.catch_up(event.ts, watermark));
+        let (now, learned) = desk.count(event, symbol);
+        rest |= learned || begins;
+
+        // Judge, triage.
+        rest |= desk.judge(event, &now);
+        if let Some(opened) = now.opened {
+            self.timers.hour(opened, slot);
         }
-        *failed |= !fine;
         if begins {
             self.identities.born(event.identity, event.ts, front);
         }
-        self.identities.touch(slot, true, rest || suspect || !fine);
+        self.identities.touch(slot, true, rest);
         Fate::Judged
     }
 
@@ -247,17 +262,35 @@ impl Engine {
             self.stats.limits[Limit::Identities as usize] += 1;
             return fate;
         };
-        let occasion = Occasion {
-            event,
-            baseline: &memory.baseline,
-            front,
-            decision: self.decision.digest(),
-        };
-        let (incidents, stats) = (&mut memory.incidents, &mut self.stats);
-        triage(findings, incidents, &occasion, stats, alerts);
         memory.failed |= !fine;
+        Desk {
+            memory,
+            decision: &self.decision,
+            names: &self.names,
+            stats: &mut self.stats,
+            findings: &mut self.findings,
+            sightings: &mut self.sightings,
+            front,
+            common: &self.common,
+            fresh: &mut self.fresh,
+            alerts,
+        }
+        .triage(Some(event), event.ts);
         self.identities.touch(slot, false, true);
         fate
+    }
+
+    /// Keeps every finding from now on, for whoever measures how often findings come.
+    pub fn keep_sightings(&mut self) {
+        self.sightings.get_or_insert_default();
+    }
+
+    /// The findings since the last call, if they are kept.
+    pub fn take_sightings(&mut self) -> Vec<Sighting> {
+        self.sightings
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// How far event time has come.
@@ -311,25 +344,4 @@ pub struct Young {
     pub first_seen: Timestamp,
     /// How much is known about it.
     pub state: BaselineState,
-}
-
-/// Makes incidents of `findings`, and of these alerts; tells whether one may hold back learning.
-fn triage(
-    findings: &mut Vec<(usize, Mode, Finding)>,
-    incidents: &mut Incidents,
-    occasion: &Occasion<'_>,
-    stats: &mut Stats,
-    alerts: &mut Vec<Alert>,
-) -> bool {
-    let mut suspect = false;
-    for (index, mode, finding) in findings.drain(..) {
-        if mode == Mode::Alert {
-            suspect = true;
-            match incidents.raise(&CARDS[index], finding, occasion) {
-                Ok(alert) => alerts.extend(alert),
-                Err(limit) => stats.limits[limit as usize] += 1,
-            }
-        }
-    }
-    suspect
 }

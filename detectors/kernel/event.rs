@@ -79,6 +79,21 @@ pub struct Event<'a> {
     pub approval_id: Option<&'a str>,
 }
 
+impl Event<'_> {
+    /// Whether the action moves orders, money or rights, or sends something out of the house.
+    #[must_use]
+    pub fn is_sink(&self) -> bool {
+        matches!(self.class, Class::Order | Class::Payment | Class::Admin)
+            || self.resource_class == Some("external")
+    }
+
+    /// Whether it touches secrets or what is known of customers.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        matches!(self.resource_class, Some("secrets" | "customer_pii"))
+    }
+}
+
 /// How many events a pre-aggregated record stands for; never 0, at most a thousand million.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Count(u32);

@@ -6,11 +6,13 @@ use std::hash::BuildHasher;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-use super::baseline::{Baseline, Hot};
+use super::baseline::Baseline;
 use super::births::Births;
+use super::hot::Hot;
+use super::incident::Incidents;
 use super::inventory::Declared;
+use super::risk::Risk;
 use super::time::{Span, Timestamp};
-use super::triage::Incidents;
 use crate::States;
 
 /// Everything kept about one identity.
@@ -20,6 +22,8 @@ pub(crate) struct Memory {
     pub(crate) baseline: Baseline,
     pub(crate) states: States,
     pub(crate) incidents: Incidents,
+    /// What its findings add up to; kept from the first one on.
+    pub(crate) risk: Option<Box<Risk>>,
     /// A detector failed on it: nothing more is judged or learned.
     pub(crate) failed: bool,
     /// What must be stored: the hot part, and the rest.
@@ -34,6 +38,7 @@ impl Memory {
             baseline: Baseline::default(),
             states: States::default(),
             incidents: Incidents::default(),
+            risk: None,
             failed: false,
             dirty: (false, false),
         }
@@ -172,6 +177,13 @@ impl Identities {
         }
         dirty.clear();
         self.dirty = dirty;
+    }
+
+    /// Every identity with its slot, in no order.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Memory)> {
+        (0..)
+            .zip(&self.slab)
+            .filter_map(|(slot, memory)| Some((slot, memory.as_ref()?)))
     }
 
     /// All identities, in order of their names.

@@ -15,9 +15,11 @@ pub mod familiar;
 pub mod names;
 pub mod presence;
 pub mod rate;
+pub mod tally;
 pub mod trail;
 
 pub mod baseline;
+pub mod hot;
 pub mod quarantine;
 
 pub mod detector;
@@ -28,8 +30,13 @@ mod births;
 pub mod clock;
 pub mod identities;
 pub mod seen;
+mod timers;
 
 pub mod limit;
+
+pub mod budget;
+mod incident;
+pub mod risk;
 pub mod triage;
 
 pub mod codec;

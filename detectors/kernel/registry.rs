@@ -33,7 +33,7 @@ macro_rules! registry {
         use $crate::kernel::event::Event;
         use $crate::kernel::inventory::Declared;
         use $crate::kernel::registry::{Learned, Said};
-        use $crate::kernel::time::Span;
+        use $crate::kernel::time::{Span, Timestamp};
 
         /// Every detector's section of the config file.
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -111,6 +111,58 @@ macro_rules! registry {
                     index += 1;
                 })+
                 let _ = index;
+            }
+
+            /// Lets every detector look once more at what is over.
+            pub(crate) fn review(
+                &self,
+                over: &Closed,
+                profile: &Profile<'_>,
+                states: &States,
+                mut each: impl FnMut(usize, Mode, Said),
+            ) {
+                let mut index = 0;
+                $($(#[$when])* {
+                    if let Some((mode, detector)) = &self.$name {
+                        each(index, *mode, said(|| detector.review(over, profile, &states.$name)));
+                    }
+                    index += 1;
+                })+
+                let _ = index;
+            }
+
+            /// Lets every detector judge that nothing has happened until `now`.
+            pub(crate) fn wake(
+                &self,
+                now: Timestamp,
+                profile: &Profile<'_>,
+                states: &States,
+                mut each: impl FnMut(usize, Mode, Said),
+            ) {
+                let mut index = 0;
+                $($(#[$when])* {
+                    if let Some((mode, detector)) = &self.$name {
+                        each(index, *mode, said(|| detector.wake(now, profile, &states.$name)));
+                    }
+                    index += 1;
+                })+
+                let _ = index;
+            }
+
+            /// The earliest time at which a detector wants to judge that nothing has happened.
+            pub(crate) fn deadline(
+                &self,
+                profile: &Profile<'_>,
+                states: &States,
+            ) -> Option<Timestamp> {
+                let mut earliest: Option<Timestamp> = None;
+                $($(#[$when])* {
+                    if let Some((_, detector)) = &self.$name {
+                        let at = survives(|| detector.deadline(profile, &states.$name)).flatten();
+                        earliest = [earliest, at].into_iter().flatten().min();
+                    }
+                })+
+                earliest
             }
 
             /// Lets every detector learn; `each` gets the index in [`CARDS`] of one that could not, or

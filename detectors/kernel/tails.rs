@@ -58,7 +58,7 @@ impl Expected {
 ///
 /// Near `a` it is one less the series of its complement; else its continued fraction, by Lentz's
 /// method (DLMF 8.7.1 and 8.9.2; Press et al., Numerical Recipes, 6.2).
-fn ln_gamma_upper(a: f64, x: f64) -> f64 {
+pub(super) fn ln_gamma_upper(a: f64, x: f64) -> f64 {
     let front = a * libm::log(x) - x - ln_gamma(a);
     if x < a + 1.0 {
         let (mut term, mut sum) = (1.0 / a, 1.0 / a);

@@ -41,6 +41,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Minutes since the epoch, rounded down.
+    #[must_use]
+    pub const fn minute(self) -> i64 {
+        self.0.div_euclid(60 * SECOND)
+    }
+
     /// Whole milliseconds since the epoch, rounded down.
     #[must_use]
     pub const fn millis(self) -> i64 {

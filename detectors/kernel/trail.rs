@@ -27,6 +27,8 @@ pub struct Session {
     whole: bool,
     /// Whether something in it was anomalous: what is new in it becomes known only after days.
     pub suspect: bool,
+    /// Whether secrets or what is known of customers was touched in it.
+    pub sensitive: bool,
     steps: ArrayVec<Symbol, { Session::STEPS_MAX }>,
 }
 
@@ -167,6 +169,7 @@ impl Trail {
                     context: 0,
                     whole: cut.is_none(),
                     suspect: false,
+                    sensitive: false,
                     steps: ArrayVec::new(),
                 });
                 self.open.len() - 1
@@ -174,6 +177,7 @@ impl Trail {
         };
         let session = &mut self.open[at];
         session.last = session.last.max(event.ts);
+        session.sensitive |= event.is_sensitive();
         if let [.., a, b] = session.steps[..]
             && a == symbol
             && b == symbol

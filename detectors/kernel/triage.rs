@@ -1,246 +1,313 @@
 //! Findings become incidents, and incidents alerts: one place for all detectors.
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::Baseline;
+use super::budget::Thresholds;
 use super::clock::SKEW;
-use super::detector::{Alert, BaselineState, Card, Family, Finding, IncidentId, Mode, Severity};
-use super::event::{Class, Event};
+use super::detector::{
+    Alert, BaselineState, Card, Evidence, Family, Finding, Mode, Scope, Severity,
+};
+use super::event::Event;
+use super::incident::{Incident, Incidents};
 use super::limit::Limit;
+use super::risk::{Common, Reading, Risk};
 use super::time::{Span, Timestamp};
-
-/// The incidents of one identity that may still grow, and some that are over, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Incidents {
-    kept: Vec<Incident>,
-    /// The newest hour in which an incident opened that is not kept any more: an id made in that hour
-    /// or before might be one that was published already.
-    forgotten: Option<i64>,
-}
-
-/// One thing that went wrong with one identity, however many findings report it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Incident {
-    id: IncidentId,
-    detector: Box<str>,
-    subject: Box<str>,
-    opened: Timestamp,
-    last: Timestamp,
-    revision: u32,
-    findings: u32,
-    /// Findings and surprise in bits when it was last published.
-    published: (u32, f64),
-    events: Vec<Box<str>>,
-}
+use crate::CARDS;
 
 /// What a finding came with.
 #[derive(Clone, Copy)]
 pub(crate) struct Occasion<'a> {
-    /// The event it was found at.
-    pub(crate) event: &'a Event<'a>,
+    /// Whom it is about.
+    pub(crate) identity: &'a str,
+    /// When it is to have happened: not after it arrived, or an incident would stay open for ever.
+    pub(crate) ts: Timestamp,
+    /// The newest time there is.
+    pub(crate) now: Timestamp,
+    /// When an alert says that it happened.
+    pub(crate) said: Timestamp,
+    /// Id, action and address of the event it was found at; nothing where time alone has told.
+    pub(crate) uid: Option<&'a str>,
+    pub(crate) action: &'a str,
+    pub(crate) ip: Option<&'a str>,
     /// What was known of the identity.
     pub(crate) baseline: &'a Baseline,
-    /// The partition's time.
-    pub(crate) front: Timestamp,
+    /// By what it is weighed.
+    pub(crate) measure: Measure<'a>,
+}
+
+/// By what findings are weighed.
+#[derive(Clone, Copy)]
+pub(crate) struct Measure<'a> {
     /// Digest of the decisions in force.
     pub(crate) decision: &'a str,
+    /// The budget, solved.
+    pub(crate) thresholds: &'a Thresholds,
+    /// The noise of the partition's identities.
+    pub(crate) common: &'a Common,
 }
 
-impl Occasion<'_> {
-    /// When it is to have happened: not after it arrived, or an incident would stay open for ever.
-    fn ts(&self) -> Timestamp {
-        let (ts, received) = (self.event.ts, self.event.received);
-        received.map_or(ts, |received| ts.min(received.plus(SKEW)))
-    }
-
-    /// The newest time there is.
-    fn now(&self) -> Timestamp {
-        self.front.max(self.ts())
-    }
-}
-
-impl Incidents {
-    /// Takes in a finding; gives the alert to publish, if the incident is new or has grown enough.
-    ///
-    /// An incident closes after four hours of quiet, or after 24 hours. While it is open, findings of
-    /// the same detector about the same subject raise it: it is published again when their number
-    /// has doubled or the surprise has grown by ten bits.
-    ///
-    /// # Errors
-    /// Where there is no room for another: only closed incidents make room, for an open one that was
-    /// forgotten would be published anew under its old id.
-    pub(crate) fn raise(
-        &mut self,
-        card: &'static Card,
-        finding: Finding,
-        occasion: &Occasion<'_>,
-    ) -> Result<Option<Alert>, Limit> {
-        let Occasion {
-            event,
+impl<'a> Occasion<'a> {
+    /// An event, while the partition's time is `front`.
+    pub(crate) fn at(
+        event: &'a Event<'a>,
+        front: Timestamp,
+        baseline: &'a Baseline,
+        measure: Measure<'a>,
+    ) -> Self {
+        let ts = event
+            .received
+            .map_or(event.ts, |received| event.ts.min(received.plus(SKEW)));
+        Self {
+            identity: event.identity,
+            ts,
+            now: front.max(ts),
+            said: event.ts,
+            uid: event.uid,
+            action: event.action,
+            ip: event.ip,
             baseline,
-            decision,
-            ..
-        } = *occasion;
-        let ts = occasion.ts();
-        let bits = finding.p_value.map_or(0.0, super::detector::PValue::bits);
-        let open = self.kept.iter_mut().find(|incident| {
-            *incident.detector == *card.name
-                && *incident.subject == *finding.subject
-                && incident.is_open(ts)
-        });
-        let incident = match open {
-            Some(incident) => {
-                incident.findings = incident.findings.saturating_add(1);
-                incident.last = incident.last.max(ts);
-                incident.note(event);
-                let doubled = incident.findings >= incident.published.0.saturating_mul(2);
-                if !doubled && bits < incident.published.1 + UPDATE_BITS {
-                    return Ok(None);
-                }
-                incident.revision += 1;
-                incident
-            }
-            None => self.open(card, &finding, occasion)?,
-        };
-        incident.published = (incident.findings, bits.max(incident.published.1));
-        let state = baseline_state(baseline.age(event.ts));
-        Ok(Some(Alert {
-            id: incident.id,
-            revision: incident.revision,
-            ts: event.ts,
-            opened: incident.opened,
-            identity: event.identity.to_owned(),
-            kind: baseline.kind,
-            declared: baseline.declared.clone(),
-            detector: card.name,
-            severity: severity(card, &finding, event, baseline, state),
-            findings: incident.findings,
-            events: incident.events.iter().map(|id| id.to_string()).collect(),
-            action: event.action.to_owned(),
-            ip: event.ip.map(str::to_owned),
-            baseline: state,
-            mode: Mode::Alert,
-            decision: decision.to_owned(),
-            finding,
-        }))
+            measure,
+        }
     }
 
-    /// The hours, first and last, that incident `id` spans.
-    pub(crate) fn hours(&self, id: IncidentId) -> Option<(i64, i64)> {
-        let incident = self.kept.iter().find(|incident| incident.id == id)?;
-        Some((incident.opened.hour(), incident.last.hour()))
+    /// A moment at which time alone has told something of `identity`.
+    pub(crate) const fn alone(
+        identity: &'a str,
+        ts: Timestamp,
+        now: Timestamp,
+        baseline: &'a Baseline,
+        measure: Measure<'a>,
+    ) -> Self {
+        Self {
+            identity,
+            ts,
+            now,
+            said: ts,
+            uid: None,
+            action: "",
+            ip: None,
+            baseline,
+            measure,
+        }
     }
 
-    fn open(
-        &mut self,
-        card: &Card,
-        finding: &Finding,
-        occasion: &Occasion<'_>,
-    ) -> Result<&mut Incident, Limit> {
-        let (event, ts) = (occasion.event, occasion.ts());
-        let (mut room, mut forgotten) = (None, self.forgotten);
-        if self.kept.len() == INCIDENTS_MAX {
-            let closed = (0..).zip(&self.kept);
-            let closed = closed.filter(|(_, incident)| !incident.is_open(occasion.now()));
-            let oldest = closed.min_by_key(|(at, incident)| (incident.last, *at));
-            let (at, oldest) = oldest.ok_or(Limit::Incidents)?;
-            forgotten = forgotten.max(Some(oldest.opened.hour()));
-            room = Some(at);
-        }
-        if forgotten >= Some(ts.hour()) {
-            return Err(Limit::Incidents);
-        }
-        if let Some(at) = room {
-            self.kept.remove(at);
-            self.forgotten = forgotten;
-        }
-        let mut incident = Incident {
-            id: incident_id(
-                event.identity,
-                card.name,
-                &finding.subject,
-                ts,
-                occasion.decision,
-            ),
-            detector: card.name.into(),
-            subject: finding.subject.as_str().into(),
-            opened: ts,
-            last: ts,
-            revision: 1,
-            findings: 1,
-            published: (1, 0.0),
-            events: Vec::new(),
-        };
-        incident.note(event);
-        let at = self.kept.len();
-        self.kept.push(incident);
-        Ok(&mut self.kept[at])
+    fn state(&self) -> BaselineState {
+        baseline_state(self.baseline.age(self.ts))
     }
 }
 
-impl Incident {
-    fn is_open(&self, now: Timestamp) -> bool {
-        now.since(self.last) <= QUIET && now.since(self.opened) <= LONGEST
-    }
+/// What became of a finding.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The alert to publish, if it is news.
+    pub(crate) alert: Option<Alert>,
+    /// Whether its incident has been published: then what it is about is held back from learning.
+    pub(crate) suspect: bool,
+    /// What it adds to the noise of the partition.
+    pub(crate) fresh: Common,
+}
 
-    /// Keeps the first ids and the newest: the middle of a long incident is the least telling.
-    fn note(&mut self, event: &Event<'_>) {
-        if let Some(uid) = event.uid {
-            if self.events.len() == Alert::EVENTS_MAX {
-                self.events.remove(Alert::EVENTS_MAX / 2);
-            }
-            self.events.push(uid.into());
+/// Makes an incident of a finding, weighs it, and gives the alert to publish, if it is news.
+///
+/// A rule speaks for itself. What is statistical is weighed with everything else that was found of
+/// the identity lately: it is published where that exceeds the budget, as the incident that holds
+/// half of the risk, or as an incident of risk itself where none does.
+///
+/// # Errors
+/// Where the identity has no room for another incident.
+pub(crate) fn triage(
+    card: &'static Card,
+    finding: Finding,
+    incidents: &mut Incidents,
+    risk: &mut Option<Box<Risk>>,
+    occasion: &Occasion<'_>,
+) -> Result<Outcome, Limit> {
+    let weight = finding
+        .weight()
+        .filter(|_| card.family == Family::Statistical);
+    let rule = finding.severity.unwrap_or(card.severity);
+    let at = incidents.note(card, finding, occasion)?;
+    let (alert, fresh) = match weight {
+        None => (
+            told(card, incidents, at, rule, None, occasion),
+            Common::default(),
+        ),
+        Some(bits) => weigh(card, bits, at, incidents, risk, occasion)?,
+    };
+    let suspect = incidents.get(at).is_some_and(|it| it.revision > 0);
+    Ok(Outcome {
+        alert,
+        suspect,
+        fresh,
+    })
+}
+
+/// Weighs the finding of `bits` that the incident at `at` has just taken in.
+fn weigh(
+    card: &'static Card,
+    bits: f64,
+    at: usize,
+    incidents: &mut Incidents,
+    risk: &mut Option<Box<Risk>>,
+    occasion: &Occasion<'_>,
+) -> Result<(Option<Alert>, Common), Limit> {
+    let Some(id) = incidents.get(at).map(|incident| incident.id) else {
+        return Ok((None, Common::default()));
+    };
+    let Measure {
+        thresholds, common, ..
+    } = occasion.measure;
+    let fingerprint = xxh3_64(card.name.as_bytes()) as u32;
+    let Some(watched) = watched(occasion.baseline, occasion.ts) else {
+        // What is found before there are tails to judge by says nothing of what is to come.
+        let mut lone = Risk::default();
+        lone.note(occasion.ts, fingerprint, id, bits);
+        let reading = lone.reading(thresholds, common, Span::from_micros(0));
+        let severity = reading.severity;
+        let told = severity
+            .and_then(|_| told(card, incidents, at, Severity::Info, Some(reading), occasion));
+        return Ok((told, Common::default()));
+    };
+    let risk = risk.get_or_insert_default();
+    let fresh = risk.note(occasion.ts, fingerprint, id, bits);
+    let reading = risk.reading(thresholds, common, watched);
+    let Some(worth) = reading.severity else {
+        return Ok((None, fresh));
+    };
+    let mature = occasion.state() == BaselineState::Mature;
+    let severity = |incident: Option<&Incident>| {
+        if mature {
+            stepped(worth, incident, occasion)
+        } else {
+            Severity::Info
         }
+    };
+    if worth == Severity::Low {
+        let severity = severity(incidents.get(at));
+        let told = told(card, incidents, at, severity, Some(reading), occasion);
+        return Ok((told, fresh));
+    }
+    let parts = risk.parts(reading.memory);
+    let leading = parts
+        .first()
+        .filter(|(_, bits)| *bits >= reading.bits / 2.0)
+        .and_then(|(id, _)| incidents.find(*id));
+    let leader = leading.and_then(|at| {
+        let name = &incidents.get(at)?.detector;
+        Some((at, CARDS.iter().find(|card| *card.name == **name)?))
+    });
+    let (at, card) = match leader {
+        Some(leader) => leader,
+        None => {
+            let itemised = parts.iter().filter_map(|(id, bits)| {
+                let incident = incidents.named(*id)?;
+                let name = format!("{}: {}", incident.detector, incident.subject);
+                Some((name.into(), format!("{bits:.1} bits")))
+            });
+            let finding = accumulated(&reading, itemised.collect());
+            (incidents.note(&RISK, finding, occasion)?, &RISK)
+        }
+    };
+    let severity = severity(incidents.get(at));
+    let told = told(card, incidents, at, severity, Some(reading), occasion);
+    Ok((told, fresh))
+}
+
+/// How long the findings of an identity with this baseline have counted at `ts`; nothing while they
+/// do not yet.
+pub(crate) fn watched(baseline: &Baseline, ts: Timestamp) -> Option<Span> {
+    let watched = baseline.age(ts.minus(COUNTED_FROM));
+    (watched >= Span::from_micros(0)).then_some(watched)
+}
+
+/// What is published where no single finding holds half of the risk.
+pub const RISK: Card = Card {
+    name: "risk",
+    summary: "Several findings that are nothing alone add up",
+    severity: Severity::Medium,
+    family: Family::Statistical,
+    scope: Scope::Identity,
+    controls: &[],
+    page: "",
+};
+
+fn accumulated(reading: &Reading, itemised: Evidence) -> Finding {
+    Finding {
+        subject: "accumulated".to_owned(),
+        p_value: Some(reading.p_value),
+        begins: 1.0,
+        summary: format!(
+            "{} findings, none of which is much alone, add up to {:.1} bits",
+            itemised.len(),
+            reading.bits
+        ),
+        expected: format!(
+            "less than {:.1} bits in about {:.0} days",
+            reading.threshold, reading.memory
+        ),
+        observed: format!("{:.1} bits", reading.bits),
+        evidence: itemised,
+        clears: "risk fades with its memory; each finding says what would clear it".to_owned(),
+        severity: None,
+        sink: false,
+        floor: 0.0,
     }
 }
 
-/// Id of the incident that `identity` opens at `ts`: a hash of what it is about and of the hour, so
-/// that every replay and every partition gives the same.
-fn incident_id(
-    identity: &str,
-    detector: &str,
-    subject: &str,
-    ts: Timestamp,
-    decision: &str,
-) -> IncidentId {
-    let mut hash = Sha256::new();
-    for part in [identity, detector, subject, decision] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.update(ts.hour().to_le_bytes());
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash.finalize()[..16]);
-    IncidentId(id)
+/// The alert of the incident at `at`, if it is news.
+fn told(
+    card: &'static Card,
+    incidents: &mut Incidents,
+    at: usize,
+    severity: Severity,
+    risk: Option<Reading>,
+    occasion: &Occasion<'_>,
+) -> Option<Alert> {
+    let (incident, severity) = incidents.publish(at, severity)?;
+    alert(card, incident, severity, risk, occasion)
 }
 
-/// How severe a finding is. A rule speaks for itself. A probability alone is `low`, one step more
-/// where the action moves orders, money or rights or the identity is critical, and `info` while the
-/// baseline is young.
-fn severity(
-    card: &Card,
-    finding: &Finding,
-    event: &Event<'_>,
-    baseline: &Baseline,
-    state: BaselineState,
-) -> Severity {
-    if finding.p_value.is_none() || card.family == Family::Policy {
-        return finding.severity.unwrap_or(card.severity);
-    }
-    if state != BaselineState::Mature {
-        return Severity::Info;
-    }
-    let sink = matches!(event.class, Class::Order | Class::Payment | Class::Admin);
-    let critical = baseline
-        .declared
-        .as_ref()
-        .and_then(|declared| declared.tier)
-        == Some(1);
-    if sink || critical {
-        Severity::Medium
+fn alert(
+    card: &'static Card,
+    incident: &Incident,
+    severity: Severity,
+    risk: Option<Reading>,
+    occasion: &Occasion<'_>,
+) -> Option<Alert> {
+    let latest = incident.latest.as_ref()?;
+    Some(Alert {
+        id: incident.id,
+        revision: incident.revision,
+        ts: occasion.said,
+        opened: incident.opened,
+        identity: occasion.identity.to_owned(),
+        kind: occasion.baseline.kind,
+        declared: occasion.baseline.declared.clone(),
+        detector: card.name,
+        severity,
+        findings: incident.findings,
+        events: incident.events.iter().map(|id| id.to_string()).collect(),
+        action: latest.action.to_string(),
+        ip: latest.ip.as_ref().map(|ip| ip.to_string()),
+        baseline: occasion.state(),
+        mode: Mode::Alert,
+        decision: occasion.measure.decision.to_owned(),
+        finding: latest.finding.clone(),
+        risk,
+    })
+}
+
+/// One step more where the finding is about what moves orders, money or rights, or leaves the house,
+/// and where the identity is critical.
+fn stepped(severity: Severity, incident: Option<&Incident>, occasion: &Occasion<'_>) -> Severity {
+    let latest = incident.and_then(|incident| incident.latest.as_ref());
+    let sink = latest.is_some_and(|latest| latest.finding.sink);
+    let declared = occasion.baseline.declared.as_ref();
+    if sink || declared.and_then(|declared| declared.tier) == Some(1) {
+        severity.raised()
     } else {
-        Severity::Low
+        severity
     }
 }
 
@@ -249,167 +316,14 @@ fn severity(
 pub fn baseline_state(age: Span) -> BaselineState {
     if age < Span::WEEK {
         BaselineState::Learning
-    } else if age < Span::WEEK.times(4) {
+    } else if age < MATURE {
         BaselineState::Provisional
     } else {
         BaselineState::Mature
     }
 }
 
-/// An incident closes after this much quiet.
-const QUIET: Span = Span::HOUR.times(4);
-/// An incident closes at this age.
-const LONGEST: Span = Span::DAY;
-/// Growth in bits that is worth an update.
-const UPDATE_BITS: f64 = 10.0;
-/// Incidents kept for one identity.
-const INCIDENTS_MAX: usize = 16;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::detector::{PValue, Scope};
-
-    const CARD: Card = Card {
-        name: "test",
-        summary: "",
-        severity: Severity::Medium,
-        family: Family::Statistical,
-        scope: Scope::Identity,
-        controls: &[],
-        page: "",
-    };
-
-    fn at(minutes: i64) -> Timestamp {
-        Timestamp::from_seconds(1_790_000_000 + minutes * 60)
-    }
-
-    fn find(
-        incidents: &mut Incidents,
-        subject: &str,
-        (ts, front): (Timestamp, Timestamp),
-        p: f64,
-    ) -> Result<Option<Alert>, Limit> {
-        let event = Event {
-            ts,
-            received: Some(front),
-            identity: "x",
-            uid: Some("u"),
-            ..Event::default()
-        };
-        let baseline = Baseline::new(ts.minus(Span::WEEK.times(9)));
-        let finding = Finding {
-            subject: subject.into(),
-            p_value: Some(PValue::new(p)),
-            summary: String::new(),
-            expected: String::new(),
-            observed: String::new(),
-            evidence: Vec::new(),
-            clears: String::new(),
-            severity: None,
-        };
-        let occasion = Occasion {
-            event: &event,
-            baseline: &baseline,
-            front,
-            decision: "d",
-        };
-        incidents.raise(&CARD, finding, &occasion)
-    }
-
-    fn raise(incidents: &mut Incidents, minutes: i64, p: f64) -> Option<Alert> {
-        let found = find(incidents, "s", (at(minutes), at(minutes)), p);
-        found.expect("there is room")
-    }
-
-    #[test]
-    fn no_alert_is_published_twice_however_many_subjects_there_are() {
-        let (mut incidents, mut dropped) = (Incidents::default(), 0);
-        let mut published = std::collections::BTreeMap::new();
-        let mut take = |found: Result<Option<Alert>, Limit>| match found {
-            Ok(None) => {}
-            Ok(Some(alert)) => {
-                let last = published.insert(alert.id, alert.revision);
-                assert!(last < Some(alert.revision), "{last:?} before {alert:?}");
-            }
-            Err(_) => dropped += 1,
-        };
-        for n in 0..2000 {
-            // Five new subjects an hour, each again at once and half an hour later, and five days late,
-            // when it is long forgotten.
-            for (subject, minutes) in [(n, n), (n, n), (n - 3, n), (n - 600, n - 600)] {
-                let times = (at(minutes * 12), at(n * 12));
-                take(find(&mut incidents, &subject.to_string(), times, 1e-6));
-            }
-        }
-        assert!(dropped > 0 && published.len() > 100);
-    }
-
-    #[test]
-    fn a_late_event_does_not_open_again_what_was_forgotten() {
-        let mut incidents = Incidents::default();
-        for n in 0..=INCIDENTS_MAX as i64 {
-            let times = (at(n * 300), at(n * 300));
-            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
-            assert!(found.is_ok_and(|alert| alert.is_some()));
-        }
-        let kept = incidents.clone();
-        let late = (at(0), at(INCIDENTS_MAX as i64 * 300));
-        let found = find(&mut incidents, "0", late, 1e-6);
-        assert_eq!(found, Err(Limit::Incidents));
-        assert_eq!(incidents, kept);
-    }
-
-    #[test]
-    fn closed_incidents_make_room_and_a_stamp_from_the_future_does_not_keep_one_open() {
-        let mut incidents = Incidents::default();
-        for n in 0..INCIDENTS_MAX as i64 {
-            let times = (at(1_000_000), at(n));
-            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
-            assert!(found.is_ok_and(|alert| alert.is_some()));
-        }
-        let new = |incidents: &mut Incidents, minutes| {
-            find(incidents, "new", (at(minutes), at(minutes)), 1e-6)
-        };
-        assert_eq!(new(&mut incidents, 60), Err(Limit::Incidents));
-        assert!(new(&mut incidents, 300).is_ok_and(|alert| alert.is_some()));
-    }
-
-    #[test]
-    fn findings_of_one_incident_keep_its_id_and_raise_its_revision_when_it_grows() {
-        let mut incidents = Incidents::default();
-        let opened = raise(&mut incidents, 0, 1e-6).expect("opens");
-        let doubled = raise(&mut incidents, 1, 1e-6).expect("doubled");
-        assert_eq!((doubled.id, doubled.revision), (opened.id, 2));
-        assert_eq!(raise(&mut incidents, 2, 1e-6), None);
-        let stranger = raise(&mut incidents, 2, 1e-12).expect("ten bits more");
-        assert_eq!((stranger.id, stranger.revision), (opened.id, 3));
-    }
-
-    #[test]
-    fn after_four_quiet_hours_a_new_incident_opens() {
-        let mut incidents = Incidents::default();
-        let first = raise(&mut incidents, 0, 1e-6).expect("opens");
-        let second = raise(&mut incidents, 241, 1e-6).expect("opens anew");
-        assert_ne!(first.id, second.id);
-        assert_eq!(second.revision, 1);
-    }
-
-    #[test]
-    fn the_number_of_incidents_and_event_ids_is_bounded() {
-        let mut incidents = Incidents::default();
-        for n in 0..1000 {
-            raise(&mut incidents, n * 300, 1e-6);
-        }
-        assert_eq!(incidents.kept.len(), INCIDENTS_MAX);
-        for n in 0..100 {
-            raise(&mut incidents, 1_000_000 + n, 1e-6);
-        }
-        assert!(
-            incidents
-                .kept
-                .iter()
-                .all(|i| i.events.len() <= Alert::EVENTS_MAX)
-        );
-    }
-}
+/// From this age on an identity's findings count for its risk and as its noise: tails are learned.
+const COUNTED_FROM: Span = Span::WEEK.times(3);
+/// From this age on they are more than information.
+const MATURE: Span = Span::WEEK.times(4);

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::Profile;
 use crate::kernel::calendar::{Calendars, Phase};
-use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
+use crate::kernel::detector::{
+    Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
+};
 use crate::kernel::event::{Class, Event};
 use crate::kernel::inventory::Declared;
 use crate::kernel::options::{Minutes, Probability};
@@ -101,6 +103,7 @@ impl Detector for OffHours {
         Verdict::Anomalous(Finding {
             subject: "learned hours".to_owned(),
             p_value: Some(PValue::new(usual.p)),
+            begins: self.config.p_max.get(),
             summary: format!(
                 "active on {}, an hour in which it never {what}",
                 event.ts.wall_clock(zone)
@@ -110,13 +113,15 @@ impl Detector for OffHours {
                 usual.active, usual.visits
             ),
             observed: format!("{} at {}", event.action, event.ts.wall_clock(zone)),
-            evidence: vec![
+            evidence: evidence([
                 ("hour", format!("{cell} {zone}")),
                 ("quiet_hours_seen", format!("{:.0}", usual.trials)),
                 ("quiet_hours_active", format!("{:.1}", usual.activations)),
-            ],
+            ]),
             clears: "the identity is active in this hour in following weeks".to_owned(),
             severity: None,
+            sink: event.is_sink(),
+            floor: 0.0,
         })
     }
 }
@@ -152,20 +157,23 @@ impl OffHours {
         Some(Finding {
             subject: format!("{mic} closed"),
             p_value: None,
+            begins: 1.0,
             summary: format!("{} on {mic} while the venue is closed", event.action),
             expected: format!(
                 "orders only while {mic} trades: closed at {closed}, opens at {opens}"
             ),
             observed: format!("{} at {}", event.action, event.ts.rfc3339()),
-            evidence: vec![
+            evidence: evidence([
                 ("venue", mic.to_string()),
                 ("venue_closed_at", closed),
                 ("venue_opens_at", opens),
                 ("calendar", format!("{} version {}", mic, calendar.version)),
                 ("calendar_hash", calendar.hash.to_string()),
-            ],
+            ]),
             clears: format!("{mic} opens, or `before_open` or `after_close` allows it"),
             severity: None,
+            sink: event.is_sink(),
+            floor: 0.0,
         })
     }
 }

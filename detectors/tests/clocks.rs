@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::Event;
@@ -18,7 +19,13 @@ const NO_CHANGE: i64 = AFTER_A_CHANGE + 11 * 7 * 86_400;
 /// days for seven weeks, and `later` by so many hours for the six weeks from `monday` on.
 fn found(monday: i64, later: i64, declared: Option<Declared>) -> Vec<&'static str> {
     let (configs, limits) = (Configs::default(), Limits::default());
-    let decision = Decision::new(&configs, &limits, &Calendars::default(), "");
+    let decision = Decision::new(
+        &configs,
+        &Budget::default(),
+        &limits,
+        &Calendars::default(),
+        "",
+    );
     let mut engine = Engine::new(0, Arc::new(decision));
     let mut alerts = Vec::new();
     let identity = "desk";
@@ -45,12 +52,14 @@ fn found(monday: i64, later: i64, declared: Option<Declared>) -> Vec<&'static st
     let mut found: Vec<_> = alerts.iter().map(|alert| alert.detector).collect();
     found.sort_unstable();
     found.dedup();
+    // What adds up on many days is of the same two.
+    found.retain(|detector| *detector != "risk");
     found
 }
 
 #[test]
 fn what_moves_with_a_clock_by_its_hour_is_usual() {
-    assert!(found(AFTER_A_CHANGE, 1, None).is_empty());
+    assert_eq!(found(AFTER_A_CHANGE, 1, None), Vec::<&str>::new());
 }
 
 #[test]

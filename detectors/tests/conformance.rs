@@ -6,6 +6,7 @@ mod scenario;
 
 use std::sync::Arc;
 
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, Card, Mode};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
@@ -29,6 +30,7 @@ fn configs(mode: Mode) -> Configs {
 fn engine(mode: Mode) -> Engine {
     let decision = Decision::new(
         &configs(mode),
+        &Budget::default(),
         &Limits::default(),
         &Calendars::default(),
         "",

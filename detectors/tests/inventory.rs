@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{BaselineState, Family};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
@@ -19,7 +20,13 @@ fn engine(identities: usize) -> Engine {
         identities,
         ..Limits::default()
     };
-    let decision = Decision::new(&Configs::default(), &limits, &Calendars::default(), "");
+    let decision = Decision::new(
+        &Configs::default(),
+        &Budget::default(),
+        &limits,
+        &Calendars::default(),
+        "",
+    );
     Engine::new(0, Arc::new(decision))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars};
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
@@ -20,7 +21,13 @@ fn engine() -> Engine {
     let calendars = Calendars::new(vec![closed]);
     Engine::new(
         0,
-        Arc::new(Decision::new(&configs, &limits, &calendars, "")),
+        Arc::new(Decision::new(
+            &configs,
+            &Budget::default(),
+            &limits,
+            &calendars,
+            "",
+        )),
     )
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Family, IncidentId};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
@@ -150,7 +151,13 @@ impl SecondsOfDay for Timestamp {
 }
 
 fn engine(limits: Limits) -> Engine {
-    let decision = Decision::new(&Configs::default(), &limits, &Calendars::default(), "");
+    let decision = Decision::new(
+        &Configs::default(),
+        &Budget::default(),
+        &limits,
+        &Calendars::default(),
+        "",
+    );
     Engine::new(3, Arc::new(decision))
 }
 

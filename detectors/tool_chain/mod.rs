@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::{Closed, Profile};
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
+use crate::kernel::detector::{
+    Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
+};
 use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::names::Symbol;
@@ -93,12 +95,22 @@ impl Detector for ToolChain {
             .chains()
             .find_map(|chain| Some((chain, novel(&chain)?)));
         first.map_or(Verdict::Normal, |(chain, new)| {
-            Verdict::Anomalous(finding(profile, session, &chain, &new, state))
+            Verdict::Anomalous(finding(
+                event,
+                profile,
+                session,
+                &chain,
+                &new,
+                state,
+                self.p_max(),
+            ))
         })
     }
 
     fn learn(&self, closed: &Closed, state: &mut State) {
-        let Closed::Session(session) = closed;
+        let Closed::Session(session) = closed else {
+            return;
+        };
         let day = session.last().day().clamp(0, i64::from(u16::MAX)) as u16;
         state.starts = state.starts.saturating_add(u32::from(session.has_start()));
         for order in 1..=Chain::ORDERS {
@@ -215,11 +227,13 @@ impl State {
 }
 
 fn finding(
+    event: &Event<'_>,
     profile: &Profile<'_>,
     session: &Session,
     first: &Chain,
     novelty: &Novelty,
     state: &State,
+    begins: f64,
 ) -> Finding {
     let order = novelty.order;
     let known = &state.orders[order - 1];
@@ -244,14 +258,15 @@ fn finding(
             }
         })
         .collect();
-    let mut evidence = vec![
+    let mut evidence = evidence([
         ("new", new.clone()),
         ("steps", order.to_string()),
         ("trials", known.trials().to_string()),
         ("singletons", known.singletons().to_string()),
-    ];
+    ]);
     if let Some(overdue) = novelty.overdue {
-        evidence.push(("expected_if_composed_freely", format!("{overdue:.1}")));
+        let expected = format!("{overdue:.1}");
+        evidence.push(("expected_if_composed_freely".into(), expected));
     }
     let what = match order {
         1 => "an action it has never used",
@@ -261,6 +276,7 @@ fn finding(
     Finding {
         subject: format!("chain {new}"),
         p_value: Some(PValue::new(novelty.p)),
+        begins,
         summary: format!("{what}: {new}"),
         expected: format!(
             "one of the chains it is known for: {} of {} steps of this kind were ever unique",
@@ -271,11 +287,20 @@ fn finding(
         evidence,
         clears: "the chain returns in three sessions on two days".to_owned(),
         severity: None,
+        sink: event.is_sink(),
+        // From what is sensitive to where it leaves the house, in a way it never went.
+        floor: if session.sensitive && event.is_sink() {
+            FLOW_BITS
+        } else {
+            0.0
+        },
     }
 }
 
 /// The share of the error that each order gets: a step never taken tells more than known steps in a
 /// new order, of which there are many.
 const WEIGHTS: [f64; Chain::ORDERS] = [0.5, 0.25, 0.25];
+/// The least that a new chain weighs by which something sensitive may leave.
+const FLOW_BITS: f64 = 10.0;
 /// Shape of the gamma law of how often a chain comes, relative to what free composition says.
 const SHAPE: f64 = 4.0;

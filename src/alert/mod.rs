@@ -12,10 +12,11 @@ pub use person::{escape, person};
 #[cfg(test)]
 mod tests {
     use nhiwatch_detectors::kernel::detector::{
-        Alert, BaselineState, Finding, IncidentId, Mode, PValue, Severity,
+        Alert, BaselineState, Finding, IncidentId, Mode, PValue, Severity, evidence,
     };
     use nhiwatch_detectors::kernel::event::Kind;
     use nhiwatch_detectors::kernel::inventory::Declared;
+    use nhiwatch_detectors::kernel::risk::Reading;
     use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
     /// An alert as a statistical detector raises it, on its second revision.
@@ -39,13 +40,25 @@ mod tests {
             finding: Finding {
                 subject: "Sun 03:00".into(),
                 p_value: Some(PValue::new(4.5678e-9)),
+                begins: 0.003,
                 summary: "active on Sunday at 03:00, never before".into(),
                 expected: "nothing between 20:00 and 06:00".into(),
                 observed: "41 calls at Sun 03:00".into(),
-                evidence: vec![("cell", "Sun 03:00".into()), ("visits", "0 of 9".into())],
+                evidence: evidence([("cell", "Sun 03:00".into()), ("visits", "0 of 9".into())]),
                 clears: "activity at this hour on 3 further Sundays".into(),
                 severity: None,
+                sink: true,
+                floor: 0.0,
             },
+            risk: Some(Reading {
+                severity: Some(Severity::Medium),
+                bits: 9.25,
+                threshold: 6.5,
+                memory: 1.0,
+                score: 62.719,
+                p_value: PValue::new(0.000_123_4),
+                findings_per_year: 12.3,
+            }),
             findings: 2,
             events: vec!["e-1".into(), "e-2".into()],
             action: "iam:CreateAccessKey".into(),
@@ -66,6 +79,7 @@ mod tests {
         alert.detector = "retired-identity";
         alert.declared = None;
         alert.finding.p_value = None;
+        alert.risk = None;
         alert.finding.evidence.clear();
         alert.events.clear();
         alert.ip = None;

@@ -1,5 +1,7 @@
 //! Our own layout: one flat JSON object.
 
+use std::borrow::Cow;
+
 use nhiwatch_detectors::kernel::detector::{Alert, PValue};
 use serde::{Serialize, Serializer};
 
@@ -23,7 +25,7 @@ pub fn native(alert: &Alert) -> String {
         detector: alert.detector,
         severity: alert.severity.word(),
         p_value: finding.p_value.map(three_digits),
-        risk: None,
+        risk: alert.risk.as_ref().map(|risk| tenth(risk.score)),
         subject: &finding.subject,
         summary: &finding.summary,
         expected: &finding.expected,
@@ -74,12 +76,17 @@ struct Native<'a> {
 }
 
 /// Named values as one JSON object, in the order the detector gave them.
-pub(super) struct Facts<'a>(pub(super) &'a [(&'static str, String)]);
+pub(super) struct Facts<'a>(pub(super) &'a [(Cow<'static, str>, String)]);
 
 impl Serialize for Facts<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
+}
+
+/// `value` to one digit after the point.
+pub(super) fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// `p` cut to three significant digits, so that it reads well and is the same everywhere.
@@ -108,7 +115,7 @@ mod tests {
                 r#""ts":"2026-11-22T03:01:30.123456Z","opened":"2026-11-22T03:00:00Z","#,
                 r#""identity":"svc-settlement","kind":"service_account","#,
                 r#""owner":"payments-sre","group":"settlement","tier":1,"#,
-                r#""detector":"off-hours","severity":"high","p_value":4.57e-9,"risk":null,"#,
+                r#""detector":"off-hours","severity":"high","p_value":4.57e-9,"risk":62.7,"#,
                 r#""subject":"Sun 03:00","summary":"active on Sunday at 03:00, never before","#,
                 r#""expected":"nothing between 20:00 and 06:00","#,
                 r#""observed":"41 calls at Sun 03:00","#,

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Card, Family, Mode, Severity};
 use nhiwatch_detectors::kernel::event::Kind;
+use nhiwatch_detectors::kernel::triage::RISK;
 
-use super::native::{Facts, line, three_digits};
+use super::native::{Facts, line, tenth, three_digits};
 use super::ocsf_types::*;
 
 /// `alert` as one line of JSON, without the line's end: an OCSF 1.6.0 Detection Finding.
@@ -66,7 +67,10 @@ const fn family(alert: &Alert) -> Family {
 }
 
 fn card(alert: &Alert) -> Option<&'static Card> {
-    CARDS.iter().find(|card| card.name == alert.detector)
+    CARDS
+        .iter()
+        .chain([&RISK])
+        .find(|card| card.name == alert.detector)
 }
 
 fn severity(severity: Severity) -> (u8, &'static str) {
@@ -234,6 +238,13 @@ fn own(alert: &Alert) -> Own<'_> {
         revision: alert.revision,
         subject: &alert.finding.subject,
         p_value: alert.finding.p_value.map(three_digits),
+        risk: alert.risk.as_ref().map(|risk| Risk {
+            score: tenth(risk.score),
+            bits: tenth(risk.bits),
+            medium_at_bits: tenth(risk.threshold),
+            memory_days: risk.memory,
+            findings_per_year: tenth(risk.findings_per_year),
+        }),
         clears: &alert.finding.clears,
         baseline_state: alert.baseline.word(),
         mode: alert.mode.word(),

@@ -142,10 +142,13 @@ records! {
         value: &'a str,
     }
     Unmapped<'a> { nhiwatch: Own<'a>, }
+    Risk { score: f64, bits: f64, medium_at_bits: f64, memory_days: f64, findings_per_year: f64, }
     Own<'a> {
         revision: u32,
         subject: &'a str,
         p_value: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        risk: Option<Risk>,
         clears: &'a str,
         baseline_state: &'static str,
         mode: &'static str,

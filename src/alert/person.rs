@@ -160,7 +160,13 @@ fn how_sure(alert: &Alert) -> String {
     match alert.finding.p_value {
         Some(p) => {
             let bits = p.bits();
-            format!("p = {p} ({bits:.0} bits of surprise); {baseline}")
+            let risk = alert.risk.as_ref().map_or_else(String::new, |risk| {
+                format!(
+                    "risk {:.1} bits, {:.1} make it medium; ",
+                    risk.bits, risk.threshold
+                )
+            });
+            format!("p = {p} ({bits:.0} bits of surprise); {risk}{baseline}")
         }
         None => "certain: a rule, not an estimate".into(),
     }
@@ -181,7 +187,7 @@ mod tests {
           why       active on Sunday at 03:00, never before
           expected  nothing between 20:00 and 06:00
           observed  41 calls at Sun 03:00
-          how sure  p = 4.57e-9 (28 bits of surprise); four weeks of history or more
+          how sure  p = 4.57e-9 (28 bits of surprise); risk 9.2 bits, 6.5 make it medium; four weeks of history or more
           fact      cell = Sun 03:00
           fact      visits = 0 of 9
           clears    activity at this hour on 3 further Sundays
@@ -244,7 +250,7 @@ mod tests {
         alert.finding.expected = hostile.into();
         alert.finding.observed = hostile.into();
         alert.finding.clears = hostile.into();
-        alert.finding.evidence = vec![("fact", hostile.into())];
+        alert.finding.evidence = vec![("fact".into(), hostile.into())];
         let declared = alert.declared.as_mut().unwrap();
         declared.owner = Some(hostile.into());
         declared.group = Some(hostile.into());

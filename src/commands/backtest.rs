@@ -72,6 +72,7 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let progress = Progress::new(args.logs.bytes(&records));
     let decision = Decision::new(
         &config.detectors,
+        &config.budget,
         &config.limits,
         &calendars,
         sources.digest(),

@@ -85,6 +85,7 @@ pub fn service(config: Config) -> Result<Service, Failure> {
     let sources = Sources::load(None)?;
     let decision = Decision::new(
         &config.detectors,
+        &config.budget,
         &config.limits,
         &calendars,
         sources.digest(),

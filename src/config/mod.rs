@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::engine::Limits;
 use serde::Deserialize;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub calendars: CalendarFiles,
     /// Bounds.
     pub limits: Limits,
+    /// How many false incidents one identity may cause in a year, by severity.
+    pub budget: Budget,
     /// One section per detector: mode and settings.
     pub detectors: Configs,
     /// How alerts are written.

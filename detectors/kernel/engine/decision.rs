@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::kernel::budget::{Budget, Thresholds};
 use crate::kernel::calendar::Calendars;
 use crate::kernel::codec;
 use crate::{Configs, Detectors};
@@ -26,22 +27,30 @@ impl Default for Limits {
     }
 }
 
-/// Everything that decides, apart from the log: detectors, limits and calendars, and their digest.
+/// Everything that decides, apart from the log: detectors, budget, limits and calendars, and their
+/// digest.
 pub struct Decision {
     pub(super) detectors: Detectors,
     pub(super) limits: Limits,
+    pub(super) thresholds: Thresholds,
     digest: String,
 }
 
 impl Decision {
-    /// The decision that `configs`, `limits`, `calendars` and the digest `sources` of the mapping
-    /// files make.
+    /// The decision that `configs`, `budget`, `limits`, `calendars` and the digest `sources` of the
+    /// mapping files make.
     #[must_use]
-    pub fn new(configs: &Configs, limits: &Limits, calendars: &Calendars, sources: &str) -> Self {
+    pub fn new(
+        configs: &Configs,
+        budget: &Budget,
+        limits: &Limits,
+        calendars: &Calendars,
+        sources: &str,
+    ) -> Self {
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
         let mut bytes = Vec::new();
-        codec::encode(&(configs, limits, sources), &mut bytes);
+        codec::encode(&(configs, budget, limits, sources), &mut bytes);
         hash.update(&bytes);
         for calendar in calendars.iter() {
             hash.update(calendar.mic.as_bytes());
@@ -50,6 +59,7 @@ impl Decision {
         Self {
             detectors: Detectors::new(configs, calendars),
             limits: limits.clone(),
+            thresholds: Thresholds::new(budget),
             digest: codec::hex(&hash.finalize()),
         }
     }

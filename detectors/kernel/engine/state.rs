@@ -9,6 +9,7 @@ use crate::States;
 use crate::kernel::codec::{self, Key, Rest};
 use crate::kernel::identities::Memory;
 use crate::kernel::time::Timestamp;
+use crate::kernel::timers::Timers;
 
 impl Engine {
     /// Hands every state record that changed since the last call to `write`, as key and payload
@@ -48,7 +49,7 @@ impl Engine {
                 None => write(&key, None),
             }
         }
-        codec::encode(&self.clock, &mut payload);
+        codec::encode(&(&self.clock, self.common), &mut payload);
         write(codec::META, Some(&payload));
     }
 
@@ -64,7 +65,9 @@ impl Engine {
         };
         match Key::read(key) {
             None => return Err(failed("the key is of no known kind".to_owned())),
-            Some(Key::Meta) => self.clock = codec::decode(payload).map_err(failed)?,
+            Some(Key::Meta) => {
+                (self.clock, self.common) = codec::decode(payload).map_err(failed)?;
+            }
             Some(Key::Name(symbol)) => {
                 let name: String = codec::decode(payload).map_err(failed)?;
                 self.names.restore(symbol, &name);
@@ -82,6 +85,7 @@ impl Engine {
                 self.identities.restore(identity, |memory| {
                     memory.baseline = rest.baseline.into_owned();
                     memory.incidents = rest.incidents.into_owned();
+                    memory.risk = rest.risk.map(Cow::into_owned);
                     memory.states = States::decode(&rest.states);
                     memory.failed = rest.failed;
                 });
@@ -94,6 +98,15 @@ impl Engine {
     pub fn restored(&mut self) {
         let front = self.clock.front().unwrap_or(Timestamp::MIN);
         self.identities.restored(front);
+        self.timers = Timers::default();
+        for (slot, memory) in self.identities.slots() {
+            for start in memory.hot.open_hours() {
+                self.timers.hour(start, slot);
+            }
+            if let Some(minute) = memory.hot.alarm {
+                self.timers.alarm(minute, slot);
+            }
+        }
     }
 
     /// Hash over the whole state in canonical order, in hex; equal means equal.
@@ -101,7 +114,7 @@ impl Engine {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut payload = Vec::new();
-        codec::encode(&self.clock, &mut payload);
+        codec::encode(&(&self.clock, self.common), &mut payload);
         hash.update(&payload);
         for memory in self.identities.sorted() {
             hash.update(memory.identity.as_bytes());
@@ -124,6 +137,7 @@ fn rest_of(memory: &Memory) -> Rest<'_> {
     Rest {
         baseline: Cow::Borrowed(&memory.baseline),
         incidents: Cow::Borrowed(&memory.incidents),
+        risk: memory.risk.as_ref().map(Cow::Borrowed),
         states: memory.states.encode(),
         failed: memory.failed,
     }

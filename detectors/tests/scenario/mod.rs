@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
@@ -65,7 +66,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(configs: &Configs) -> Self {
-        let decision = Decision::new(configs, &Limits::default(), &calendars(), "");
+        let decision = Decision::new(
+            configs,
+            &Budget::default(),
+            &Limits::default(),
+            &calendars(),
+            "",
+        );
         Self {
             engine: Engine::new(0, Arc::new(decision)),
             now: MONDAY,

@@ -7,6 +7,7 @@ use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::kernel::triage::RISK;
 use nhiwatch_detectors::{CARDS, Configs};
 
 use crate::alert::escape;
@@ -142,6 +143,10 @@ impl Report {
                 write!(text, ", FAILED {panics} times")?;
             }
             text.push('\n');
+        }
+        if let Some(Raised { opened, updates }) = self.alerts.get(RISK.name) {
+            let updates = counted(*updates, "update", "updates");
+            writeln!(text, "  {:<18} {opened:>6}, {updates}", RISK.name)?;
         }
         Ok(())
     }

@@ -1,0 +1,276 @@
+//! One identity on the desk: judged, and let learn.
+
+use super::Decision;
+use super::stats::{Stats, heed};
+use crate::CARDS;
+use crate::kernel::baseline::{Closed, Day, Profile};
+use crate::kernel::clock::LATENESS;
+use crate::kernel::detector::{Alert, Finding, Mode};
+use crate::kernel::event::{Event, Kind};
+use crate::kernel::hot::Now;
+use crate::kernel::identities::Memory;
+use crate::kernel::limit::Limit;
+use crate::kernel::names::{Names, Symbol};
+use crate::kernel::registry::{Learned, Said};
+use crate::kernel::risk::Common;
+use crate::kernel::time::Timestamp;
+use crate::kernel::triage::{Measure, Occasion, triage, watched};
+
+/// A finding as it was made, whatever became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sighting {
+    /// Name of the detector.
+    pub detector: &'static str,
+    /// Whom it is about.
+    pub identity: String,
+    /// When.
+    pub ts: Timestamp,
+    /// The finding.
+    pub finding: Finding,
+}
+
+/// One identity's memory, with all that is needed to judge it and to let it learn.
+pub(super) struct Desk<'a> {
+    pub(super) memory: &'a mut Memory,
+    pub(super) decision: &'a Decision,
+    pub(super) names: &'a Names,
+    pub(super) stats: &'a mut Stats,
+    pub(super) findings: &'a mut Vec<(usize, Mode, Finding)>,
+    pub(super) sightings: &'a mut Option<Vec<Sighting>>,
+    /// The partition's time.
+    pub(super) front: Timestamp,
+    /// The noise of the partition's identities, and what is to be added to it.
+    pub(super) common: &'a Common,
+    pub(super) fresh: &'a mut Common,
+    pub(super) alerts: &'a mut Vec<Alert>,
+}
+
+impl Desk<'_> {
+    /// Before an event at `ts` is counted: learns the sessions that have ended by `watermark`, and,
+    /// where the event opens an hour, the hours and days since the last one. Tells whether it
+    /// learned anything.
+    pub(super) fn catch_up(&mut self, ts: Timestamp, watermark: Timestamp) -> bool {
+        let mut ended = Vec::new();
+        self.memory
+            .hot
+            .expire(watermark, |session| ended.push(session));
+        let mut learned = !ended.is_empty();
+        for session in ended {
+            self.learn(&Closed::Session(session));
+        }
+        let hot = &self.memory.hot;
+        if !hot.open_hours().any(|start| start == ts.hour()) {
+            let over = watermark.minus(LATENESS).hour();
+            let until = hot.open_hours().fold(over, i64::min);
+            learned |= self.learn_until(until);
+        }
+        learned
+    }
+
+    /// Counts `event`; tells where it stands, and whether something was learned.
+    pub(super) fn count(&mut self, event: &Event<'_>, symbol: Symbol) -> (Now, bool) {
+        let mut ended = None;
+        let Memory { hot, baseline, .. } = &mut *self.memory;
+        let now = hot.count(event, symbol, baseline, |session| ended = Some(session));
+        let mut learned = ended.is_some();
+        if let Some(session) = ended {
+            self.learn(&Closed::Session(session));
+        }
+        let kind = &mut self.memory.baseline.kind;
+        if event.kind != Kind::Unknown && event.kind != *kind {
+            *kind = event.kind;
+            learned = true;
+        }
+        (now, learned)
+    }
+
+    /// Judges `event`; tells whether anything came of it.
+    pub(super) fn judge(&mut self, event: &Event<'_>, now: &Now) -> bool {
+        let detectors = &self.decision.detectors;
+        let (stats, findings) = (&mut self.stats.detectors, &mut *self.findings);
+        let mut fine = true;
+        let declared = self.memory.baseline.declared.as_ref();
+        detectors.rule(event, declared, |index, mode, said| {
+            fine &= heed(&mut stats[index], findings, index, mode, said);
+        });
+        let profile = profile(self.memory, now, self.names);
+        detectors.judge(event, &profile, &self.memory.states, |index, mode, said| {
+            stats[index].evaluations += 1;
+            fine &= heed(&mut stats[index], findings, index, mode, said);
+        });
+        self.memory.failed |= !fine;
+        if self.findings.is_empty() {
+            return !fine;
+        }
+        if self.triage(Some(event), event.ts) {
+            self.memory.hot.suspect(now);
+        }
+        true
+    }
+
+    /// Closes the hours that are over at `due`, oldest first; tells whether there were any.
+    pub(super) fn close(&mut self, due: Timestamp) -> bool {
+        let mut closed = false;
+        while let Some(mut hour) = self.memory.hot.take_over(due) {
+            closed = true;
+            self.learn_until(hour.start);
+            let end = hour.end();
+            let over = Closed::Hour(hour.clone());
+            hour.suspect |= self.review(&over, end);
+            self.memory.baseline.close(&hour);
+            self.learn(&Closed::Hour(hour));
+            if let Some(risk) = &mut self.memory.risk {
+                self.fresh.add(&mut risk.fold(end));
+            }
+        }
+        closed
+    }
+
+    /// Asks whether it is news that nothing has happened until `now`.
+    pub(super) fn ask(&mut self, now: Timestamp) -> bool {
+        let minute = now.minute();
+        if self.memory.hot.alarm != Some(minute) {
+            return false;
+        }
+        self.memory.hot.alarm = None;
+        let nowhere = Now::default();
+        let profile = profile(self.memory, &nowhere, self.names);
+        let (stats, findings) = (&mut self.stats.detectors, &mut *self.findings);
+        let mut fine = true;
+        let each = |index: usize, mode, said: Said| {
+            fine &= heed(&mut stats[index], findings, index, mode, said);
+        };
+        let states = &self.memory.states;
+        self.decision.detectors.wake(now, &profile, states, each);
+        self.memory.failed |= !fine;
+        self.triage(None, now);
+        true
+    }
+
+    /// The minute for which an alarm must be set anew, if any: there is none yet, or a later one.
+    pub(super) fn set_alarm(&mut self, now: Timestamp) -> Option<i64> {
+        let nowhere = Now::default();
+        let profile = profile(self.memory, &nowhere, self.names);
+        let deadline = self
+            .decision
+            .detectors
+            .deadline(&profile, &self.memory.states)?;
+        // Rounded up, and never now: who wakes for nothing would wake for ever.
+        let minute = (deadline.minute() + 1).max(now.minute() + 1);
+        let alarm = &mut self.memory.hot.alarm;
+        let sooner = alarm.is_none_or(|set| minute < set);
+        sooner.then(|| {
+            *alarm = Some(minute);
+            minute
+        })
+    }
+
+    /// Learns that nothing happened in the hours before `until` that are not closed yet, and the days
+    /// that end with them.
+    fn learn_until(&mut self, until: i64) -> bool {
+        if until <= self.memory.baseline.next_hour() {
+            return false;
+        }
+        let mut days: Vec<(Day, Timestamp)> = Vec::new();
+        self.memory
+            .baseline
+            .catch_up(until, |day, end| days.push((day, end)));
+        for (mut day, end) in days {
+            let over = Closed::Day(day.clone());
+            day.suspect |= self.review(&over, end);
+            self.fresh.days += u64::from(watched(&self.memory.baseline, end).is_some());
+            self.learn(&Closed::Day(day));
+        }
+        true
+    }
+
+    /// Lets every detector look once more at what is over; tells whether it is held back.
+    fn review(&mut self, over: &Closed, at: Timestamp) -> bool {
+        let nowhere = Now::default();
+        let profile = profile(self.memory, &nowhere, self.names);
+        let (stats, findings) = (&mut self.stats.detectors, &mut *self.findings);
+        let mut fine = true;
+        let each = |index: usize, mode, said: Said| {
+            fine &= heed(&mut stats[index], findings, index, mode, said);
+        };
+        let states = &self.memory.states;
+        self.decision.detectors.review(over, &profile, states, each);
+        self.memory.failed |= !fine;
+        self.triage(None, at)
+    }
+
+    fn learn(&mut self, closed: &Closed) {
+        let Stats {
+            detectors, limits, ..
+        } = &mut *self.stats;
+        let mut fine = true;
+        let states = &mut self.memory.states;
+        self.decision
+            .detectors
+            .learn(closed, states, |index, learned| match learned {
+                Learned::Full => limits[Limit::Memory as usize] += 1,
+                Learned::Failed => {
+                    detectors[index].panics += 1;
+                    fine = false;
+                }
+            });
+        self.memory.failed |= !fine;
+    }
+
+    /// Makes incidents of the findings at hand, and of these alerts; tells whether what they are
+    /// about is held back from learning. Where `event` is none, time alone has told, at `ts`.
+    pub(super) fn triage(&mut self, event: Option<&Event<'_>>, ts: Timestamp) -> bool {
+        let mut suspect = false;
+        let Memory {
+            identity,
+            baseline,
+            incidents,
+            risk,
+            ..
+        } = &mut *self.memory;
+        for (index, mode, finding) in self.findings.drain(..) {
+            let card = &CARDS[index];
+            if let Some(sightings) = &mut *self.sightings {
+                sightings.push(Sighting {
+                    detector: card.name,
+                    identity: identity.to_string(),
+                    ts,
+                    finding: finding.clone(),
+                });
+            }
+            if mode != Mode::Alert {
+                continue;
+            }
+            let measure = Measure {
+                decision: self.decision.digest(),
+                thresholds: &self.decision.thresholds,
+                common: self.common,
+            };
+            let occasion = match event {
+                Some(event) => Occasion::at(event, self.front, baseline, measure),
+                None => Occasion::alone(identity, ts, self.front.max(ts), baseline, measure),
+            };
+            match triage(card, finding, incidents, risk, &occasion) {
+                Ok(mut outcome) => {
+                    suspect |= outcome.suspect;
+                    self.alerts.extend(outcome.alert);
+                    self.fresh.add(&mut outcome.fresh);
+                }
+                Err(limit) => {
+                    self.stats.limits[limit as usize] += 1;
+                    suspect = true;
+                }
+            }
+        }
+        suspect
+    }
+}
+
+fn profile<'a>(memory: &'a Memory, now: &'a Now, names: &'a Names) -> Profile<'a> {
+    Profile {
+        hot: &memory.hot,
+        closed: &memory.baseline,
+        now,
+        names,
+    }
+}

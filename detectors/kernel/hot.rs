@@ -1,0 +1,169 @@
+//! What every event of an identity touches: its open hours and sessions.
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use super::baseline::Baseline;
+use super::clock::LATENESS;
+use super::event::Event;
+use super::names::Symbol;
+use super::tails::Expected;
+use super::tally::Tally;
+use super::time::{Span, Timestamp};
+use super::trail::{Session, Trail};
+
+/// The part of an identity's state that every event touches.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hot {
+    /// The hours that may still receive events, in order.
+    pub(super) hours: ArrayVec<Hour, HOURS_MAX>,
+    /// The sessions that may still receive steps.
+    pub(super) trail: Trail,
+    /// Event time of the newest event.
+    pub last: Timestamp,
+    /// The minute since the epoch at which somebody wants to be asked whether all is well.
+    pub(crate) alarm: Option<i64>,
+}
+
+/// One hour of UTC, open or over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hour {
+    /// Hours since the epoch.
+    pub start: i64,
+    /// What it brought so far.
+    pub tally: Tally,
+    /// Whether a detector found something in it: then it is held back from learning.
+    pub suspect: bool,
+    /// What the hour was expected to bring when it opened.
+    pub expected: Expected,
+    /// The count from which the exact tail is worth computing: three deviations above the mean.
+    pub gate: u64,
+}
+
+/// Where the event that is judged stands in its identity's open windows; not stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Index of its hour among the open hours; nothing where there is no event.
+    pub(super) hour: Option<usize>,
+    /// Calls in that hour before it.
+    pub before: u64,
+    /// Calls in that hour with it.
+    pub after: u64,
+    /// Whether it is the first of its hour.
+    pub first: bool,
+    /// Whether it is the first order of its hour.
+    pub first_order: bool,
+    /// Index of its session, if it was a new step in it.
+    pub(super) session: Option<usize>,
+    /// The hour it opened, if it did.
+    pub(crate) opened: Option<i64>,
+}
+
+impl Hour {
+    /// The last instant of the hour.
+    #[must_use]
+    pub const fn end(&self) -> Timestamp {
+        Timestamp::from_hour(self.start + 1).minus(Span::from_micros(1))
+    }
+
+    /// From when on no event falls into hour `start` any more, by the watermark.
+    pub(crate) const fn over(start: i64) -> Timestamp {
+        Timestamp::from_hour(start + 1).plus(LATENESS)
+    }
+}
+
+impl Hot {
+    /// Takes out the oldest hour that is over at `watermark`.
+    pub(crate) fn take_over(&mut self, watermark: Timestamp) -> Option<Hour> {
+        let first = self.hours.first()?;
+        (Hour::over(first.start) <= watermark).then(|| self.hours.remove(0))
+    }
+
+    /// Ends the sessions that nothing joins any more at `watermark`.
+    pub(crate) fn expire(&mut self, watermark: Timestamp, ended: impl FnMut(Session)) {
+        self.trail.expire(watermark, ended);
+    }
+
+    /// Starts of the open hours.
+    pub(crate) fn open_hours(&self) -> impl Iterator<Item = i64> {
+        self.hours.iter().map(|hour| hour.start)
+    }
+
+    /// Adds `event` to its open hour and session.
+    pub fn count(
+        &mut self,
+        event: &Event<'_>,
+        symbol: Symbol,
+        baseline: &Baseline,
+        ended: impl FnMut(Session),
+    ) -> Now {
+        self.last = self.last.max(event.ts);
+        let (at, opened) = self.hour(event.ts.hour(), baseline);
+        let hour = &mut self.hours[at];
+        let (before, had_orders) = (hour.tally.calls, hour.tally.orders);
+        hour.tally.add(event);
+        let after = hour.tally.calls;
+        let first_order = hour.tally.orders && !had_orders;
+        let opened = opened.then_some(hour.start);
+        let session = self.trail.step(event, symbol, ended);
+        Now {
+            hour: Some(at),
+            before,
+            after,
+            first: before == 0,
+            first_order,
+            session,
+            opened,
+        }
+    }
+
+    /// Marks the hour and the session of the event as suspect.
+    pub fn suspect(&mut self, now: &Now) {
+        if let Some(hour) = now.hour.and_then(|hour| self.hours.get_mut(hour)) {
+            hour.suspect = true;
+        }
+        if let Some(session) = now.session {
+            self.trail.suspect(session);
+        }
+    }
+
+    /// Index of the open hour `start`, opened if need be, and whether it was.
+    ///
+    /// A closed hour takes nothing more: what belongs there counts into the next. An hour that only
+    /// a stamp from the future opened gives way to a real one.
+    fn hour(&mut self, start: i64, baseline: &Baseline) -> (usize, bool) {
+        let start = start.max(baseline.next_hour());
+        while self.hours.last().is_some_and(|newest| {
+            newest.start > start + 1 || (self.hours.is_full() && newest.start > start)
+        }) && !self.hours.iter().any(|hour| hour.start == start)
+        {
+            self.hours.pop();
+        }
+        if let Some(at) = self.hours.iter().position(|hour| hour.start == start) {
+            return (at, false);
+        }
+        if self.hours.is_full() {
+            return (self.hours.len() - 1, false);
+        }
+        let expected = baseline.expected(start);
+        let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
+        let gate = libm::ceil(gate).clamp(1.0, 1e15) as u64;
+        let hour = Hour {
+            start,
+            tally: Tally::default(),
+            suspect: false,
+            expected,
+            gate,
+        };
+        let at = self
+            .hours
+            .iter()
+            .position(|open| open.start > start)
+            .unwrap_or(self.hours.len());
+        self.hours.insert(at, hour);
+        (at, true)
+    }
+}
+
+/// An hour stays open for the lateness allowed, so two are open at once.
+const HOURS_MAX: usize = 2;

@@ -1,0 +1,429 @@
+//! Incidents: findings of one detector about one subject of one identity, however many there are.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::detector::{Alert, Card, Finding, IncidentId, Severity};
+use super::limit::Limit;
+use super::time::{Span, Timestamp};
+use super::triage::Occasion;
+
+/// The incidents of one identity that may still grow, and some that are over, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Incidents {
+    kept: Vec<Incident>,
+    /// The newest hour in which an incident opened that is not kept any more: an id made in that hour
+    /// or before might be one that was published already.
+    forgotten: Option<i64>,
+}
+
+/// One thing that went wrong with one identity, however many findings report it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Incident {
+    pub(crate) id: IncidentId,
+    pub(crate) detector: Box<str>,
+    pub(crate) subject: Box<str>,
+    pub(crate) opened: Timestamp,
+    last: Timestamp,
+    /// How often it was published; not at all while it is worth nothing by itself.
+    pub(crate) revision: u32,
+    pub(crate) findings: u32,
+    /// Findings and surprise in bits when it was last published, and how severe it was.
+    published: (u32, f64, Severity),
+    pub(crate) events: Vec<Box<str>>,
+    /// What it last found, while it may still be published for the first time or anew.
+    pub(crate) latest: Option<Box<Latest>>,
+}
+
+/// A finding and what it came with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Latest {
+    pub(crate) finding: Finding,
+    pub(crate) action: Box<str>,
+    pub(crate) ip: Option<Box<str>>,
+}
+
+impl Incidents {
+    /// Takes in a finding, and tells where its incident stands.
+    ///
+    /// An incident closes after four hours of quiet, or after 24 hours; while it is open, findings of
+    /// the same detector about the same subject are its own.
+    ///
+    /// # Errors
+    /// Where there is no room for another: only closed incidents make room, for an open one that was
+    /// forgotten would be published anew under its old id.
+    pub(crate) fn note(
+        &mut self,
+        card: &Card,
+        finding: Finding,
+        occasion: &Occasion<'_>,
+    ) -> Result<usize, Limit> {
+        let ts = occasion.ts;
+        for incident in &mut self.kept {
+            if !incident.is_open(occasion.now) {
+                incident.latest = None;
+            }
+        }
+        let open = self.kept.iter().position(|incident| {
+            *incident.detector == *card.name
+                && *incident.subject == *finding.subject
+                && incident.is_open(ts)
+        });
+        let at = match open {
+            Some(at) => at,
+            None => self.open(card, &finding, occasion)?,
+        };
+        let incident = &mut self.kept[at];
+        incident.findings = incident.findings.saturating_add(1);
+        incident.last = incident.last.max(ts);
+        incident.keep(occasion.uid);
+        incident.latest = Some(Box::new(Latest {
+            finding,
+            action: occasion.action.into(),
+            ip: occasion.ip.map(Into::into),
+        }));
+        Ok(at)
+    }
+
+    /// Whether the incident at `at` is news at `severity`, because it was never published, is more
+    /// severe now, or has grown enough: its findings have doubled or their surprise has grown by ten
+    /// bits. Where it is, this counts as publishing it, and gives it.
+    pub(crate) fn publish(
+        &mut self,
+        at: usize,
+        severity: Severity,
+    ) -> Option<(&Incident, Severity)> {
+        let incident = self.kept.get_mut(at)?;
+        let bits = incident.bits();
+        let (findings, surprise, before) = incident.published;
+        let news = incident.revision == 0
+            || severity > before
+            || incident.findings >= findings.saturating_mul(2)
+            || bits >= surprise + UPDATE_BITS;
+        if !news {
+            return None;
+        }
+        let severity = if incident.revision == 0 {
+            severity
+        } else {
+            severity.max(before)
+        };
+        incident.revision += 1;
+        incident.published = (incident.findings, bits.max(surprise), severity);
+        Some((incident, severity))
+    }
+
+    /// The place of the incident `id`, if it is kept and was found something of that can be told.
+    pub(crate) fn find(&self, id: IncidentId) -> Option<usize> {
+        let is = |incident: &Incident| incident.id == id && incident.latest.is_some();
+        self.kept.iter().position(is)
+    }
+
+    /// The incident at `at`.
+    pub(crate) fn get(&self, at: usize) -> Option<&Incident> {
+        self.kept.get(at)
+    }
+
+    /// The incident `id`, if it is kept.
+    pub(crate) fn named(&self, id: IncidentId) -> Option<&Incident> {
+        self.kept.iter().find(|incident| incident.id == id)
+    }
+
+    /// The hours, first and last, that incident `id` spans.
+    pub(crate) fn hours(&self, id: IncidentId) -> Option<(i64, i64)> {
+        let incident = self.named(id)?;
+        Some((incident.opened.hour(), incident.last.hour()))
+    }
+
+    fn open(
+        &mut self,
+        card: &Card,
+        finding: &Finding,
+        occasion: &Occasion<'_>,
+    ) -> Result<usize, Limit> {
+        let ts = occasion.ts;
+        let (mut room, mut forgotten) = (None, self.forgotten);
+        if self.kept.len() == INCIDENTS_MAX {
+            let closed = (0..).zip(&self.kept);
+            let closed = closed.filter(|(_, incident)| !incident.is_open(occasion.now));
+            let oldest = closed.min_by_key(|(at, incident)| (incident.last, *at));
+            let (at, oldest) = oldest.ok_or(Limit::Incidents)?;
+            forgotten = forgotten.max(Some(oldest.opened.hour()));
+            room = Some(at);
+        }
+        if forgotten >= Some(ts.hour()) {
+            return Err(Limit::Incidents);
+        }
+        if let Some(at) = room {
+            self.kept.remove(at);
+            self.forgotten = forgotten;
+        }
+        let id = incident_id(
+            occasion.identity,
+            card.name,
+            &finding.subject,
+            ts,
+            occasion.measure.decision,
+        );
+        self.kept.push(Incident {
+            id,
+            detector: card.name.into(),
+            subject: finding.subject.as_str().into(),
+            opened: ts,
+            last: ts,
+            revision: 0,
+            findings: 0,
+            published: (0, 0.0, Severity::Info),
+            events: Vec::new(),
+            latest: None,
+        });
+        Ok(self.kept.len() - 1)
+    }
+}
+
+impl Incident {
+    fn is_open(&self, now: Timestamp) -> bool {
+        now.since(self.last) <= QUIET && now.since(self.opened) <= LONGEST
+    }
+
+    fn bits(&self) -> f64 {
+        let finding = self.latest.as_ref().map(|latest| &latest.finding);
+        finding
+            .and_then(|finding| finding.p_value)
+            .map_or(0.0, super::detector::PValue::bits)
+    }
+
+    /// Keeps the first ids and the newest: the middle of a long incident is the least telling.
+    fn keep(&mut self, uid: Option<&str>) {
+        if let Some(uid) = uid {
+            if self.events.len() == Alert::EVENTS_MAX {
+                self.events.remove(Alert::EVENTS_MAX / 2);
+            }
+            self.events.push(uid.into());
+        }
+    }
+}
+
+/// Id of the incident that `identity` opens at `ts`: a hash of what it is about and of the hour, so
+/// that every replay and every partition gives the same.
+fn incident_id(
+    identity: &str,
+    detector: &str,
+    subject: &str,
+    ts: Timestamp,
+    decision: &str,
+) -> IncidentId {
+    let mut hash = Sha256::new();
+    for part in [identity, detector, subject, decision] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(ts.hour().to_le_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    IncidentId(id)
+}
+
+/// An incident closes after this much quiet.
+const QUIET: Span = Span::HOUR.times(4);
+/// An incident closes at this age.
+const LONGEST: Span = Span::DAY;
+/// Growth in bits that is worth an update.
+const UPDATE_BITS: f64 = 10.0;
+/// Incidents kept for one identity.
+const INCIDENTS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::baseline::Baseline;
+    use crate::kernel::budget::{Budget, Thresholds};
+    use crate::kernel::detector::{Family, PValue, Scope};
+    use crate::kernel::event::Event;
+    use crate::kernel::risk::Common;
+    use crate::kernel::triage::Measure;
+
+    const CARD: Card = Card {
+        name: "test",
+        summary: "",
+        severity: Severity::Medium,
+        family: Family::Statistical,
+        scope: Scope::Identity,
+        controls: &[],
+        page: "",
+    };
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_seconds(1_790_000_000 + minutes * 60)
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Told {
+        id: IncidentId,
+        revision: u32,
+    }
+
+    fn find(
+        incidents: &mut Incidents,
+        subject: &str,
+        (ts, front): (Timestamp, Timestamp),
+        p: f64,
+    ) -> Result<Option<Told>, Limit> {
+        let event = Event {
+            ts,
+            received: Some(front),
+            identity: "x",
+            uid: Some("u"),
+            ..Event::default()
+        };
+        let baseline = Baseline::new(ts.minus(Span::WEEK.times(9)));
+        let finding = Finding {
+            subject: subject.into(),
+            p_value: Some(PValue::new(p)),
+            begins: 1.0,
+            summary: String::new(),
+            expected: String::new(),
+            observed: String::new(),
+            evidence: Vec::new(),
+            clears: String::new(),
+            severity: None,
+            sink: false,
+            floor: 0.0,
+        };
+        let thresholds = Thresholds::new(&Budget::default());
+        let measure = Measure {
+            decision: "d",
+            thresholds: &thresholds,
+            common: &Common::default(),
+        };
+        let occasion = Occasion::at(&event, front, &baseline, measure);
+        let at = incidents.note(&CARD, finding, &occasion)?;
+        let told = incidents.publish(at, Severity::Low);
+        Ok(told.map(|(incident, _)| Told {
+            id: incident.id,
+            revision: incident.revision,
+        }))
+    }
+
+    fn raise(incidents: &mut Incidents, minutes: i64, p: f64) -> Option<Told> {
+        let found = find(incidents, "s", (at(minutes), at(minutes)), p);
+        found.expect("there is room")
+    }
+
+    #[test]
+    fn no_alert_is_published_twice_however_many_subjects_there_are() {
+        let (mut incidents, mut dropped) = (Incidents::default(), 0);
+        let mut published = std::collections::BTreeMap::new();
+        let mut take = |found: Result<Option<Told>, Limit>| match found {
+            Ok(None) => {}
+            Ok(Some(alert)) => {
+                let last = published.insert(alert.id, alert.revision);
+                assert!(last < Some(alert.revision), "{last:?} before {alert:?}");
+            }
+            Err(_) => dropped += 1,
+        };
+        for n in 0..2000 {
+            // Five new subjects an hour, each again at once and half an hour later, and five days late,
+            // when it is long forgotten.
+            for (subject, minutes) in [(n, n), (n, n), (n - 3, n), (n - 600, n - 600)] {
+                let times = (at(minutes * 12), at(n * 12));
+                take(find(&mut incidents, &subject.to_string(), times, 1e-6));
+            }
+        }
+        assert!(dropped > 0 && published.len() > 100);
+    }
+
+    #[test]
+    fn a_late_event_does_not_open_again_what_was_forgotten() {
+        let mut incidents = Incidents::default();
+        for n in 0..=INCIDENTS_MAX as i64 {
+            let times = (at(n * 300), at(n * 300));
+            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
+            assert!(found.is_ok_and(|alert| alert.is_some()));
+        }
+        let kept = incidents.clone();
+        let late = (at(0), at(INCIDENTS_MAX as i64 * 300));
+        let found = find(&mut incidents, "0", late, 1e-6);
+        assert_eq!(found, Err(Limit::Incidents));
+        assert_eq!(incidents, kept);
+    }
+
+    #[test]
+    fn closed_incidents_make_room_and_a_stamp_from_the_future_does_not_keep_one_open() {
+        let mut incidents = Incidents::default();
+        for n in 0..INCIDENTS_MAX as i64 {
+            let times = (at(1_000_000), at(n));
+            let found = find(&mut incidents, &n.to_string(), times, 1e-6);
+            assert!(found.is_ok_and(|alert| alert.is_some()));
+        }
+        let new = |incidents: &mut Incidents, minutes| {
+            find(incidents, "new", (at(minutes), at(minutes)), 1e-6)
+        };
+        assert_eq!(new(&mut incidents, 60), Err(Limit::Incidents));
+        assert!(new(&mut incidents, 300).is_ok_and(|alert| alert.is_some()));
+    }
+
+    #[test]
+    fn findings_of_one_incident_keep_its_id_and_raise_its_revision_when_it_grows() {
+        let mut incidents = Incidents::default();
+        let opened = raise(&mut incidents, 0, 1e-6).expect("opens");
+        let doubled = raise(&mut incidents, 1, 1e-6).expect("doubled");
+        assert_eq!((doubled.id, doubled.revision), (opened.id, 2));
+        assert_eq!(raise(&mut incidents, 2, 1e-6), None);
+        let stranger = raise(&mut incidents, 2, 1e-12).expect("ten bits more");
+        assert_eq!((stranger.id, stranger.revision), (opened.id, 3));
+    }
+
+    #[test]
+    fn more_severe_is_news_and_less_severe_is_not() {
+        let mut incidents = Incidents::default();
+        raise(&mut incidents, 0, 1e-6).expect("opens");
+        for n in 1..4 {
+            raise(&mut incidents, n, 1e-6);
+        }
+        raise(&mut incidents, 5, 1e-6);
+        assert!(incidents.publish(0, Severity::Low).is_none());
+        let raised = incidents.publish(0, Severity::High);
+        assert!(raised.is_some_and(|(_, severity)| severity == Severity::High));
+        assert!(incidents.publish(0, Severity::Medium).is_none());
+        for n in 6..20 {
+            if let Some((_, severity)) = raise(&mut incidents, n, 1e-6)
+                .map(|_| incidents.kept[0].published.2)
+                .map(|s| (0, s))
+            {
+                assert_eq!(
+                    severity,
+                    Severity::High,
+                    "a later update takes nothing back"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn after_four_quiet_hours_a_new_incident_opens() {
+        let mut incidents = Incidents::default();
+        let first = raise(&mut incidents, 0, 1e-6).expect("opens");
+        let second = raise(&mut incidents, 241, 1e-6).expect("opens anew");
+        assert_ne!(first.id, second.id);
+        assert_eq!(second.revision, 1);
+    }
+
+    #[test]
+    fn the_number_of_incidents_and_event_ids_is_bounded() {
+        let mut incidents = Incidents::default();
+        for n in 0..1000 {
+            raise(&mut incidents, n * 300, 1e-6);
+        }
+        assert_eq!(incidents.kept.len(), INCIDENTS_MAX);
+        for n in 0..100 {
+            raise(&mut incidents, 1_000_000 + n, 1e-6);
+        }
+        assert!(
+            incidents
+                .kept
+                .iter()
+                .all(|i| i.events.len() <= Alert::EVENTS_MAX)
+        );
+    }
+}

@@ -1,0 +1,426 @@
+//! The risk of one identity: the weight of its recent findings, in bits, fading with time.
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use super::budget::{MEMORIES, Noise, Thresholds};
+use super::detector::{IncidentId, PValue, Severity};
+use super::tails::ln_gamma_upper;
+use super::time::{Span, Timestamp};
+
+/// What the findings of an identity add up to.
+///
+/// A finding weighs the bits by which its p-value is below the one its test begins to speak at.
+/// Findings of one hour share events, so those of several detectors are combined into one: `2^bits`
+/// are added, which is Cauchy's combination for small p-values (Liu and Xie, JASA 2020) weighted by
+/// how often each detector speaks. What one detector finds again before four hours of quiet is the
+/// same thing going on, and adds only what it grows by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Risk {
+    /// Bits, faded with each of [`MEMORIES`], as of `at`.
+    levels: [f64; 2],
+    at: Timestamp,
+    /// The cluster of findings at hand: when it began, its latest finding, the best of each detector,
+    /// and what they have added.
+    began: Timestamp,
+    latest: Timestamp,
+    best: ArrayVec<Best, DETECTORS_MAX>,
+    total: f64,
+    /// Clusters before this one, and their bits, decayed as of `counted`.
+    clusters: f64,
+    bits: f64,
+    counted: Timestamp,
+    parts: ArrayVec<Part, PARTS_MAX>,
+}
+
+/// The best of one detector in a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Best {
+    detector: u32,
+    bits: f64,
+    hour: i64,
+}
+
+/// How often the identities of a partition make findings, and how much those weigh: where an identity
+/// itself has little to show, it is taken to be like them.
+///
+/// Whole numbers only, so that their sum does not depend on the order of the identities.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Common {
+    /// Days of identities that were watched.
+    pub(crate) days: u64,
+    /// Clusters of findings.
+    clusters: u64,
+    /// What those weighed, in thousandths of a bit.
+    millibits: u64,
+}
+
+impl Common {
+    /// Adds what is new; halves it all where much has come together, so that it follows the times.
+    pub(crate) fn add(&mut self, fresh: &mut Self) {
+        let fresh = std::mem::take(fresh);
+        self.days += fresh.days;
+        self.clusters += fresh.clusters;
+        self.millibits += fresh.millibits;
+        if self.days > COMMON_DAYS_MAX {
+            self.days /= 2;
+            self.clusters /= 2;
+            self.millibits /= 2;
+        }
+    }
+
+    /// A finding in ten days, as if so much had been seen of that, and what was seen.
+    fn noise(&self) -> Noise {
+        let clusters = COMMON_DAYS * FIRST_PER_DAY + self.clusters as f64;
+        let bits = COMMON_DAYS * FIRST_PER_DAY * FIRST_BITS + self.millibits as f64 / 1000.0;
+        Noise {
+            per_day: clusters / (COMMON_DAYS + self.days as f64),
+            bits: bits / clusters,
+        }
+    }
+}
+
+/// What one incident has added.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Part {
+    incident: IncidentId,
+    ts: Timestamp,
+    bits: f64,
+}
+
+/// What risk says at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// What it is worth by itself; nothing where it is worth no incident.
+    pub severity: Option<Severity>,
+    /// Bits of the memory that stands higher against its threshold.
+    pub bits: f64,
+    /// Bits at which that memory makes an incident `medium`.
+    pub threshold: f64,
+    /// How long that memory is, in days.
+    pub memory: f64,
+    /// 0 to 100: half of the way to certain at the threshold, `100 * (1 - 2^-(bits / threshold))`.
+    pub score: f64,
+    /// The chance that so much has added up at a moment while nothing is wrong.
+    pub p_value: PValue,
+    /// Findings a year that this identity makes while nothing is wrong, as far as is known.
+    pub findings_per_year: f64,
+}
+
+impl Risk {
+    /// Takes in a finding of `bits` by the detector with fingerprint `detector`; gives what a cluster
+    /// that is over by now adds to what is common.
+    pub(crate) fn note(
+        &mut self,
+        ts: Timestamp,
+        detector: u32,
+        incident: IncidentId,
+        bits: f64,
+    ) -> Common {
+        let over = self.fold(ts);
+        if self.best.is_empty() {
+            self.began = ts;
+        }
+        self.latest = self.latest.max(ts);
+        // What comes late adds to what is there; time does not run back.
+        let now = self.at.max(ts);
+        self.fade(now);
+        let more = self.more(ts.hour(), detector, bits);
+        self.total += more;
+        for level in &mut self.levels {
+            *level += more;
+        }
+        self.credit(incident, now, more);
+        over
+    }
+
+    /// By how many bits a finding of `bits` makes the cluster heavier.
+    fn more(&mut self, hour: i64, detector: u32, bits: f64) -> f64 {
+        let sum = |best: &[Best]| -> f64 {
+            let of_hour = best.iter().filter(|best| best.hour == hour);
+            of_hour.map(|best| libm::exp2(best.bits)).sum()
+        };
+        let before = sum(&self.best);
+        match self.best.iter_mut().find(|best| best.detector == detector) {
+            Some(best) if best.hour == hour => best.bits = best.bits.max(bits),
+            Some(best) => {
+                let more = (bits - best.bits).max(0.0);
+                best.bits = best.bits.max(bits);
+                return more;
+            }
+            None => {
+                let best = Best {
+                    detector,
+                    bits,
+                    hour,
+                };
+                // With so many detectors at once, one more adds nothing.
+                if self.best.try_push(best).is_err() {
+                    return 0.0;
+                }
+            }
+        }
+        let after = libm::log2(sum(&self.best));
+        if before > 0.0 {
+            after - libm::log2(before)
+        } else {
+            after
+        }
+    }
+
+    /// What it says of an identity that has been watched for `watched`, among those with `common`
+    /// noise.
+    pub(crate) fn reading(
+        &self,
+        thresholds: &Thresholds,
+        common: &Common,
+        watched: Span,
+    ) -> Reading {
+        let noise = self.noise(common.noise(), watched);
+        let (medium, high) = (thresholds.medium(noise), thresholds.high(noise));
+        let over = |levels: [f64; 2]| (0..2).any(|at| self.levels[at] >= levels[at]);
+        let severity = if over(high) {
+            Some(Severity::High)
+        } else if over(medium) {
+            Some(Severity::Medium)
+        } else if self.total >= thresholds.low(noise) {
+            Some(Severity::Low)
+        } else {
+            None
+        };
+        let relative = |at: usize| self.levels[at] / medium[at].max(1e-9);
+        let at = usize::from(relative(1) > relative(0));
+        Reading {
+            severity,
+            bits: self.levels[at],
+            threshold: medium[at],
+            memory: MEMORIES[at],
+            score: 100.0 * (1.0 - libm::exp2(-relative(at))),
+            p_value: PValue::from_ln(ln_gamma_upper(
+                noise.per_day * MEMORIES[at],
+                self.levels[at] / noise.bits,
+            )),
+            findings_per_year: noise.per_day * 365.25,
+        }
+    }
+
+    /// The incidents that it is made of, heaviest first, with the bits each has left of a `memory` in
+    /// days.
+    pub(crate) fn parts(&self, memory: f64) -> Vec<(IncidentId, f64)> {
+        let left = |part: &Part| part.bits * libm::exp(-self.at.since(part.ts).days() / memory);
+        let mut parts: Vec<_> = self
+            .parts
+            .iter()
+            .map(|part| (part.incident, left(part)))
+            .collect();
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        parts
+    }
+
+    /// How often this identity makes findings and how much they weigh, shrunk to what is common as if
+    /// five days and five findings had been seen of that.
+    ///
+    /// What still makes up the risk is not counted as noise yet, as far as its parts are remembered:
+    /// what adds up slowly must not excuse itself.
+    fn noise(&self, common: Noise, watched: Span) -> Noise {
+        let (mut clusters, mut bits) = (self.clusters, self.bits);
+        for part in &self.parts {
+            let counted = part.ts < self.began || self.best.is_empty();
+            if counted && self.at.since(part.ts).days() < MEMORIES[1] {
+                clusters -= 1.0;
+                bits -= part.bits.min(BITS_MAX);
+            }
+        }
+        let (clusters, bits) = (clusters.max(0.0), bits.max(0.0));
+        let days = watched.days().max(0.0);
+        let seen = (1.0 - libm::exp2(-days / HALF_LIFE)) * HALF_LIFE / std::f64::consts::LN_2;
+        Noise {
+            per_day: (PRIOR * common.per_day + clusters) / (PRIOR + seen),
+            bits: (PRIOR * common.bits + bits) / (PRIOR + clusters),
+        }
+    }
+
+    fn fade(&mut self, now: Timestamp) {
+        let days = now.since(self.at).days();
+        for (level, memory) in self.levels.iter_mut().zip(MEMORIES) {
+            *level *= libm::exp(-days / memory);
+        }
+        self.at = now;
+    }
+
+    /// If the cluster at hand is over at `now`, counts it as noise: the identity's own, and what it
+    /// adds to what is common.
+    ///
+    /// Noise is capped, so that one great attack does not make the identity deaf.
+    pub(crate) fn fold(&mut self, now: Timestamp) -> Common {
+        let goes_on = now.since(self.latest) <= QUIET && now.since(self.began) <= LONGEST;
+        if self.best.is_empty() || goes_on {
+            return Common::default();
+        }
+        let days = self.began.since(self.counted).days().max(0.0);
+        let kept = libm::exp2(-days / HALF_LIFE);
+        let bits = self.total.min(BITS_MAX);
+        self.clusters = self.clusters * kept + 1.0;
+        self.bits = self.bits * kept + bits;
+        self.counted = self.began.max(self.counted);
+        self.best.clear();
+        self.total = 0.0;
+        Common {
+            days: 0,
+            clusters: 1,
+            millibits: (bits * 1000.0) as u64,
+        }
+    }
+
+    fn credit(&mut self, incident: IncidentId, now: Timestamp, bits: f64) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.incident == incident) {
+            // As if all of it had come now.
+            part.bits = part.bits * libm::exp(-now.since(part.ts).days() / MEMORIES[1]) + bits;
+            part.ts = now;
+            return;
+        }
+        if self.parts.is_full() {
+            let left =
+                |part: &Part| part.bits * libm::exp(-now.since(part.ts).days() / MEMORIES[1]);
+            let least = self
+                .parts
+                .iter()
+                .enumerate()
+                .min_by(|(_, a), (_, b)| left(a).total_cmp(&left(b)));
+            let least = least.map_or(0, |(at, _)| at);
+            self.parts.remove(least);
+        }
+        self.parts.push(Part {
+            incident,
+            ts: now,
+            bits,
+        });
+    }
+}
+
+/// Findings a day of an identity in a partition of which nothing is known.
+const FIRST_PER_DAY: f64 = 0.1;
+/// Mean weight of a finding whose p-value is right, in bits.
+const FIRST_BITS: f64 = 1.0 / std::f64::consts::LN_2;
+/// Days of identities that this counts as.
+const COMMON_DAYS: f64 = 50.0;
+/// Days of identities that are remembered.
+const COMMON_DAYS_MAX: u64 = 1 << 20;
+/// Days, and findings, that what is common counts as.
+const PRIOR: f64 = 5.0;
+/// Half-life of an identity's own rate, in days.
+const HALF_LIFE: f64 = 90.0;
+/// The most one hour counts as noise, in bits.
+const BITS_MAX: f64 = 5.0;
+/// A cluster of findings is over after this much quiet, as an incident is.
+const QUIET: Span = Span::HOUR.times(4);
+/// A cluster of findings is over at this age.
+const LONGEST: Span = Span::DAY;
+/// Detectors combined in one cluster.
+const DETECTORS_MAX: usize = 16;
+/// Contributions remembered.
+const PARTS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::budget::Budget;
+
+    const MONTH: Span = Span::DAY.times(30);
+    const YEAR: Span = Span::DAY.times(365);
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_hour(500_000 + hours)
+    }
+
+    fn id(n: u8) -> IncidentId {
+        IncidentId([n; 16])
+    }
+
+    fn read(risk: &Risk, watched: Span) -> Reading {
+        let thresholds = Thresholds::new(&Budget::default());
+        risk.reading(&thresholds, &Common::default(), watched)
+    }
+
+    #[test]
+    fn findings_of_one_hour_are_combined_and_what_goes_on_counts_once() {
+        let mut risk = Risk::default();
+        risk.note(at(0), 1, id(1), 5.0);
+        risk.note(at(0), 1, id(1), 5.0);
+        assert!((risk.levels[0] - 5.0).abs() < 1e-9);
+        risk.note(at(0), 2, id(2), 5.0);
+        assert!((risk.levels[0] - 6.0).abs() < 1e-9, "twice as improbable");
+        risk.note(at(1), 1, id(1), 5.0);
+        assert!(risk.levels[0] < 6.0, "the same goes on");
+        risk.note(at(2), 1, id(1), 7.0);
+        assert!((7.0..8.0).contains(&risk.levels[0]), "it has grown by two");
+        risk.note(at(3), 3, id(3), 5.0);
+        assert!(risk.levels[0] > 11.5, "another detector, another hour");
+        risk.note(at(9), 1, id(4), 5.0);
+        assert!(risk.levels[0] > 13.0, "a new cluster");
+    }
+
+    #[test]
+    fn who_has_little_to_show_is_taken_to_be_like_the_others() {
+        let thresholds = Thresholds::new(&Budget::default());
+        let mut risk = Risk::default();
+        let mut common = Common::default();
+        assert_eq!(risk.note(at(0), 1, id(1), 2.0), Common::default());
+        let mut fresh = risk.clone().fold(at(5));
+        assert_eq!((fresh.clusters, fresh.millibits), (1, 2000));
+        let read = |common: &Common| risk.reading(&thresholds, common, Span::DAY).severity;
+        assert_eq!(read(&common), None, "nothing is known of anybody");
+        fresh.days = 5000;
+        common.add(&mut fresh);
+        assert_eq!(read(&common), Some(Severity::Medium), "they are very quiet");
+    }
+
+    #[test]
+    fn risk_fades_and_small_findings_on_many_days_add_up() {
+        let mut risk = Risk::default();
+        risk.note(at(0), 1, id(1), 4.0);
+        assert_eq!(read(&risk, Span::WEEK).severity, Some(Severity::Low));
+        let mut slow = Risk::default();
+        let mut reached = None;
+        for day in 0..20 {
+            slow.note(at(day * 24), 1, id(day as u8), 2.0);
+            let medium = read(&slow, MONTH).severity >= Some(Severity::Medium);
+            reached = reached.or(medium.then_some(day));
+        }
+        assert!(reached.is_some_and(|day| day > 0), "{reached:?}");
+        assert_eq!(read(&slow, MONTH).memory, 7.0);
+        let before = risk.levels[0];
+        risk.note(at(24), 2, id(2), 0.0);
+        assert!((risk.levels[0] - before * libm::exp(-1.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_more_an_identity_makes_noise_the_more_it_takes() {
+        let mut noisy = Risk::default();
+        for day in 0..200 {
+            noisy.note(at(day * 24), 1, id(day as u8), 1.0);
+        }
+        noisy.note(at(300 * 24), 1, id(1), 6.0);
+        let mut calm = Risk::default();
+        calm.note(at(300 * 24), 1, id(1), 6.0);
+        let thresholds = Thresholds::new(&Budget::default());
+        let (noisy, calm) = (
+            noisy.reading(&thresholds, &Common::default(), YEAR),
+            calm.reading(&thresholds, &Common::default(), YEAR),
+        );
+        assert!(calm.severity >= Some(Severity::Medium), "{calm:?}");
+        assert!(noisy.threshold > calm.threshold && noisy.score < calm.score);
+    }
+
+    #[test]
+    fn what_it_is_made_of_stays_bounded_with_the_heaviest_first() {
+        let mut risk = Risk::default();
+        for n in 0..50 {
+            let bits = if n == 45 { 9.0 } else { 1.0 };
+            risk.note(at(n * 6), 1, id(n as u8), bits);
+        }
+        let parts = risk.parts(MEMORIES[1]);
+        assert_eq!(parts.len(), PARTS_MAX);
+        assert_eq!(parts[0].0, id(45));
+    }
+}
