@@ -15,7 +15,7 @@ use super::triage::Incidents;
 pub const META: &[u8] = b"\0meta";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 3;
+const LAYOUT: u8 = 4;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]

@@ -87,3 +87,29 @@ fn the_end_of_an_entry_takes_no_place_and_an_entry_without_one_is_counted() {
     assert_eq!(act(&mut engine, "other", START), Fate::Judged);
     assert_eq!((engine.stats().identities, lost(&engine)), (1, 2));
 }
+
+#[test]
+fn the_same_entry_again_changes_nothing_and_stores_nothing() {
+    let mut engine = engine(10);
+    let mut entry = Declared {
+        owner: Some("payments".to_owned()),
+        venues: vec!["XLON".to_owned()],
+        ..Declared::default()
+    };
+    let window = "Mon-Fri 07:00-19:00".parse().unwrap();
+    entry.schedule.windows.push(window);
+    announce(&mut engine, "svc", Some(entry.clone()));
+    act(&mut engine, "svc", START);
+    let stored = |engine: &mut Engine| {
+        let mut any = false;
+        engine.flush(|key, _| any |= key.ends_with(b"svc"));
+        any
+    };
+    assert!(stored(&mut engine));
+    let before = engine.digest();
+    announce(&mut engine, "svc", Some(entry.clone()));
+    assert!(!stored(&mut engine) && engine.digest() == before);
+    entry.venues.clear();
+    announce(&mut engine, "svc", Some(entry));
+    assert!(stored(&mut engine) && engine.digest() != before);
+}
