@@ -38,7 +38,10 @@ use crate::wire::control::{self, Control};
 /// Where the clients' settings cannot be made, or the embedded broker failed.
 pub fn run(service: &Service) -> Result<(), Failure> {
     let client = settings::client(&service.config.kafka)?;
-    supervise(service, PART, || Intake::session(service, &client))
+    let mut declared = false;
+    supervise(service, PART, || {
+        Intake::session(service, &client, &mut declared)
+    })
 }
 
 struct Intake<'s> {
@@ -63,8 +66,13 @@ struct Intake<'s> {
 }
 
 impl<'s> Intake<'s> {
-    /// From joining the group to leaving it.
-    fn session(service: &'s Service, client: &'s rdkafka::ClientConfig) -> Result<(), Teardown> {
+    /// From joining the group to leaving it; `declared` tells whether the inventory file was written
+    /// by an earlier one.
+    fn session(
+        service: &'s Service,
+        client: &'s rdkafka::ClientConfig,
+        declared: &mut bool,
+    ) -> Result<(), Teardown> {
         let group = settings::INTAKE_GROUP;
         let id = format!("{group}-{}", service.config.kafka.instance);
         let transaction = Transaction::open(&settings::producer(client, &id))?;
@@ -92,7 +100,7 @@ impl<'s> Intake<'s> {
             lag: Lag::new(service.metrics.clone(), Role::Intake),
             trouble: Trouble::none(service, PART),
         };
-        let outcome = intake.work();
+        let outcome = intake.declare(declared).and_then(|()| intake.work());
         // The lanes' queues belong to the consumer, and go before it.
         intake.lanes.clear();
         // Closing may take a while; who asks meanwhile should know.
@@ -133,6 +141,37 @@ impl<'s> Intake<'s> {
                 self.commit()?;
             }
         }
+    }
+
+    /// Writes what the inventory file declares, once in the life of the process and before any event.
+    /// Of what it wrote the last time it knows nothing: the same entry again changes nothing.
+    fn declare(&mut self, declared: &mut bool) -> Result<(), Teardown> {
+        let entries = self.service.inventory.entries();
+        if std::mem::replace(declared, true) || entries.is_empty() {
+            return Ok(());
+        }
+        let outcome = entries.iter().enumerate().try_for_each(|(nth, entry)| {
+            self.transaction.begin()?;
+            let identity = entry.identity.as_str().as_bytes();
+            self.transaction.send(&Outgoing {
+                topic: &self.service.config.topics.events,
+                partition: Some(partition::of(identity, self.partitions)),
+                key: Some(identity),
+                value: Some(entry.json().as_bytes()),
+                headers: &[(control::HEADER, Control::Inventory.word())],
+            })?;
+            let last = nth + 1 == entries.len();
+            if last || (nth + 1).is_multiple_of(self.service.config.kafka.commit_records) {
+                let none = TopicPartitionList::new();
+                self.transaction.commit(&none, &self.consumer)?;
+            }
+            Ok(())
+        });
+        *declared = outcome.is_ok();
+        if *declared {
+            tracing::info!(entries = entries.len(), "inventory file written");
+        }
+        outcome
     }
 
     /// Lets the consumer do its own work: rebalances and errors. No record comes this way.

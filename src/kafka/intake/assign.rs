@@ -178,7 +178,10 @@ pub(super) fn contents(
     for source in &service.config.sources {
         let reader = service.sources.reader(&source.mapping);
         let reader = reader.map_err(|error| Teardown::Refused(error.to_string()))?;
-        contents.push((source.topic.as_str(), Content::Raw(reader)));
+        contents.push((
+            source.topic.as_str(),
+            Content::Raw(reader, &service.inventory),
+        ));
     }
     Ok(contents.into_iter())
 }

@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Message, OwnedMessage};
 
 use super::merge::{Offer, PATIENCE};
+use crate::inventory::Inventory;
 use crate::kafka::assignment::Assignments;
 use crate::kafka::lag::Place;
 use crate::metrics::Intake as Outcome;
@@ -19,8 +20,8 @@ use crate::wire::{Reason, Reject};
 /// What the records of a topic are.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Content<'s> {
-    /// Raw log records, read by a mapping.
-    Raw(Reader<'s>),
+    /// Raw log records, read by a mapping, and whose names are whose aliases.
+    Raw(Reader<'s>, &'s Inventory),
     /// News for the engine, passed on as it is.
     Control(Control),
 }
@@ -162,7 +163,7 @@ impl<'s> Lane<'s> {
     /// Whether it holds logs, and so tells the time.
     #[must_use]
     pub(super) const fn is_raw(&self) -> bool {
-        matches!(self.content, Content::Raw(_))
+        matches!(self.content, Content::Raw(..))
     }
 
     /// What the lane has to offer.
@@ -200,14 +201,19 @@ impl<'s> Lane<'s> {
 /// Decodes one record of a topic that holds `content`.
 fn read(content: Content<'_>, message: &impl Message, wall: Timestamp) -> Taken {
     match content {
-        Content::Raw(reader) => raw(&reader, message, wall),
+        Content::Raw(reader, inventory) => raw(&reader, inventory, message, wall),
         Content::Control(control) => news(control, message),
     }
 }
 
 /// The events in a raw record. One that names no uid gets the record's place for it, so that a
 /// record delivered again is known again.
-fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
+fn raw(
+    reader: &Reader<'_>,
+    inventory: &Inventory,
+    message: &impl Message,
+    wall: Timestamp,
+) -> Taken {
     let (mut events, mut rejects) = (Vec::new(), Rejects::default());
     let value = message.payload().unwrap_or_default();
     if value.len() > RAW_MAX {
@@ -219,7 +225,8 @@ fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
             ..Taken::default()
         };
     }
-    reader.events(value, &mut |event| match event {
+    let resolve = |event| inventory.resolve(event);
+    reader.events(value, &mut |event| match event.and_then(resolve) {
         Ok(event) => events.push(event),
         Err(reject) => rejects.push(reject),
     });
@@ -344,6 +351,7 @@ mod tests {
     use rdkafka::message::Timestamp as Stamp;
 
     use super::*;
+    use crate::inventory::Entry;
     use crate::sources::Sources;
 
     const WALL: Timestamp = Timestamp::from_seconds(1_790_100_000);
@@ -364,7 +372,9 @@ mod tests {
     fn auto(value: &str) -> Taken {
         let sources = Sources::load(None).unwrap();
         let reader = sources.reader("auto").unwrap();
-        read(Content::Raw(reader), &message(None, Some(value)), WALL)
+        let inventory = Inventory::default();
+        let content = Content::Raw(reader, &inventory);
+        read(content, &message(None, Some(value)), WALL)
     }
 
     fn values(taken: &Taken) -> Vec<&str> {
@@ -416,6 +426,19 @@ mod tests {
             WALL,
         );
         assert_eq!(empty.letter.unwrap().reject.reason, Reason::KeyMismatch);
+    }
+
+    #[test]
+    fn an_event_of_an_alias_is_the_identitys() {
+        let entry = br#"{"identity":"a","aliases":["b"]}"#;
+        let inventory = Inventory::from(vec![Entry::read(entry).unwrap()]);
+        let sources = Sources::load(None).unwrap();
+        let content = Content::Raw(sources.reader("auto").unwrap(), &inventory);
+        let event = r#"{"ts":1790000000,"identity":"b","action":"x"}"#;
+        let taken = read(content, &message(None, Some(event)), WALL);
+        assert_eq!(taken.records[0].key, b"a");
+        assert!(values(&taken)[0].contains(r#""identity":"a""#));
+        assert!(values(&taken)[0].contains(r#""uid":"raw/3/17""#));
     }
 
     #[test]
