@@ -466,7 +466,7 @@ fn a_backtest_judges_by_the_inventory_and_shows_it_in_the_alert() {
         "{told}"
     );
     // The zone decides: on New York's clock each event is at 18:30 of the evening before Tokyo's day.
-    fs::write(&file, DECLARED.replace("Asia/Tokyo", "America/New_York")).unwrap();
+    fs::write(file, DECLARED.replace("Asia/Tokyo", "America/New_York")).unwrap();
     let (_, _, alerts) = week.backtest(&["--inventory", file]);
     assert_eq!(alerts[0]["observed"], "ledger.post at Mon 18:30");
 }
