@@ -214,10 +214,10 @@ fn an_entry_of_the_file_reads_back_as_the_record_that_it_becomes() {
         assert_eq!(Entry::read(entry.json().as_bytes()), Ok(entry.clone()));
     }
     assert_eq!(
-        inventory.identity("settlement-legacy"),
+        inventory.aliases().identity("settlement-legacy"),
         Some("svc-settlement")
     );
-    assert_eq!(inventory.identity("svc-settlement"), None);
+    assert_eq!(inventory.aliases().identity("svc-settlement"), None);
 }
 
 fn schema() -> Value {

@@ -198,7 +198,7 @@ impl Backtest {
         let mut sorter = Sorter::default();
         let mut waiting: u64 = 0;
         let mut due = Vec::new();
-        let resolve = |event| inventory.resolve(event);
+        let resolve = |event| inventory.aliases().resolve(event);
         for record in records {
             let record = record.map_err(Stop::Failed)?;
             let mut each = |event: Result<MappedEvent, Reject>| match event.and_then(resolve) {

@@ -1,27 +1,25 @@
 //! What the owners of identities declare: one entry for each, from a file or from the inventory topic.
 
+mod aliases;
 mod entry;
 mod file;
 mod forms;
 mod values;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use aliases::Aliases;
 pub use entry::{Credential, CredentialKind, Entry, Scope, Status};
 pub use forms::{List, Short, Shortened};
 pub use values::{Actor, Amount, Date, Hours, Mic, Name, Network, Period, Text, Tier, Url, Zone};
 
 use crate::config::ConfigErrors;
-use crate::sources::MappedEvent;
-use crate::wire::Reject;
 
-/// The entries of a file, with the names that its logs use beside the declared ones.
+/// The entries of a file, and the names that its logs use beside the declared ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
     entries: Vec<Entry>,
-    /// Which identity each alias stands for.
-    aliases: BTreeMap<String, String>,
+    aliases: Aliases,
 }
 
 impl Inventory {
@@ -39,33 +37,17 @@ impl Inventory {
         &self.entries
     }
 
-    /// The identity that `name` stands for, where it is another's alias.
+    /// Which identity each name stands for.
     #[must_use]
-    pub fn identity(&self, name: &str) -> Option<&str> {
-        self.aliases.get(name).map(String::as_str)
-    }
-
-    /// `event`, of the identity that its name stands for. Who makes events does so here, before they
-    /// have a partition.
-    ///
-    /// # Errors
-    /// As reading the event again.
-    pub fn resolve(&self, event: MappedEvent) -> Result<MappedEvent, Reject> {
-        match self.identity(&event.identity) {
-            Some(identity) => event.with_identity(identity),
-            None => Ok(event),
-        }
+    pub const fn aliases(&self) -> &Aliases {
+        &self.aliases
     }
 }
 
 impl From<Vec<Entry>> for Inventory {
     fn from(entries: Vec<Entry>) -> Self {
-        let of = |entry: &Entry| {
-            let identity = entry.identity.to_string();
-            let pair = move |alias: &Name| (alias.to_string(), identity.clone());
-            entry.aliases.iter().map(pair).collect::<Vec<_>>()
-        };
-        let aliases = entries.iter().flat_map(of).collect();
+        let mut aliases = Aliases::default();
+        entries.iter().for_each(|entry| aliases.declare(entry));
         Self { entries, aliases }
     }
 }

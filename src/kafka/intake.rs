@@ -2,6 +2,7 @@
 //! with the offsets they were read at.
 
 mod assign;
+mod declared;
 mod lane;
 mod merge;
 mod pulse;
@@ -17,6 +18,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use self::assign::contents;
+use self::declared::Declared;
 use self::lane::{AHEAD, Lane, Taken};
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
@@ -27,6 +29,7 @@ use super::supervise::{Trouble, is_passing, supervise};
 use super::transaction::{Outgoing, Transaction};
 use super::{Service, Teardown, assignment, offsets, settings};
 use crate::failure::Failure;
+use crate::inventory::Aliases;
 use crate::metrics::{Intake as Outcome, Role};
 use crate::partition;
 use crate::wire::Reason;
@@ -53,6 +56,10 @@ struct Intake<'s> {
     lanes: Vec<Lane<'s>>,
     merge: Merge,
     pulse: Pulse,
+    /// Which names stand for which identities.
+    aliases: Aliases,
+    /// Where that is read, if there is an inventory topic.
+    declared: Option<Declared>,
     /// Partitions of the event topic.
     partitions: i32,
     /// What became of the records of the open transaction, and why of those that are dead letters.
@@ -93,6 +100,8 @@ impl<'s> Intake<'s> {
             lanes: Vec::new(),
             merge: Merge::default(),
             pulse: Pulse::new(partitions, Instant::now()),
+            aliases: Aliases::default(),
+            declared: None,
             partitions,
             taken: Vec::new(),
             beats: 0,
@@ -122,6 +131,11 @@ impl<'s> Intake<'s> {
                 return Ok(());
             }
             self.serve(if idle { PAUSE } else { Duration::ZERO })?;
+            if let Some(declared) = &self.declared
+                && let Err(error) = declared.follow(&mut self.aliases)
+            {
+                self.weigh(error)?;
+            }
             idle = true;
             let mut due = false;
             for _ in 0..BURST {
@@ -215,7 +229,7 @@ impl<'s> Intake<'s> {
     fn step(&mut self) -> Result<bool, Teardown> {
         let (now, wall) = (Instant::now(), wall());
         for index in 0..self.lanes.len() {
-            if let Err(error) = self.lanes[index].fill(now, wall) {
+            if let Err(error) = self.lanes[index].fill(&self.aliases, now, wall) {
                 self.weigh(error)?;
             }
         }
