@@ -174,7 +174,7 @@ impl Engine {
             .watermark()
             .is_some_and(|watermark| hot.close(baseline, watermark, &mut learn));
         let now = hot.count(event, symbol, baseline, &mut learn);
-        rest |= learned;
+        rest |= learned || begins;
         if event.kind != Kind::Unknown && event.kind != baseline.kind {
             baseline.kind = event.kind;
             rest = true;

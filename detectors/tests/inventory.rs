@@ -1,5 +1,6 @@
 //! What the inventory announces changes what is known of an identity, never how long it is known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::calendar::Calendars;
@@ -112,4 +113,21 @@ fn the_same_entry_again_changes_nothing_and_stores_nothing() {
     entry.venues.clear();
     announce(&mut engine, "svc", Some(entry));
     assert!(stored(&mut engine) && engine.digest() != before);
+}
+
+#[test]
+fn the_first_event_of_one_that_was_announced_and_stored_before_is_stored_too() {
+    let mut first = engine(10);
+    let mut store = BTreeMap::new();
+    announce(&mut first, "svc", Some(Declared::default()));
+    first.flush(|key, payload| drop(store.insert(key.to_vec(), payload.unwrap().to_vec())));
+    act(&mut first, "svc", START);
+    first.flush(|key, payload| drop(store.insert(key.to_vec(), payload.unwrap().to_vec())));
+    let mut second = engine(10);
+    for (key, payload) in &store {
+        second.restore(key, payload).unwrap();
+    }
+    second.restored();
+    assert_eq!(second.digest(), first.digest());
+    assert_eq!(second.learning(), first.learning());
 }
