@@ -55,7 +55,7 @@ impl fmt::Display for Schedule {
 /// One window: from a time of day until another, on some days of the week.
 ///
 /// It is written `Mon-Fri 07:00-19:00`, `Sat,Sun 10:00-12:00` or `daily 22:00-02:00`. One that ends
-/// no later than it begins goes on into the next day; `24:00` is the end of a day.
+/// before it begins goes on into the next day; `24:00` is the end of a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// The days on which it begins; bit 0 is Monday.

@@ -1,4 +1,5 @@
 //! What the inventory announces changes what is known of an identity, never how long it is known.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::limit::Limit;
+use nhiwatch_detectors::kernel::schedule::Schedule;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use nhiwatch_detectors::{CARDS, Configs};
 
@@ -37,6 +39,21 @@ fn act(engine: &mut Engine, identity: &str, ts: Timestamp) -> Fate {
 fn announce(engine: &mut Engine, identity: &str, declared: Option<Declared>) {
     let entry = Input::Inventory { identity, declared };
     assert_eq!(engine.handle(&entry, &mut Vec::new()), Fate::Control);
+}
+
+/// An entry that declares all there is.
+fn whole() -> Declared {
+    let windows = ["Mon-Fri 07:00-19:00", "daily 22:00-02:00"];
+    Declared {
+        timezone: Some(chrono_tz::Tz::Europe__London),
+        owner: Some("payments".to_owned()),
+        group: Some("settlement".to_owned()),
+        tier: Some(2),
+        schedule: Schedule {
+            windows: windows.iter().map(|text| text.parse().unwrap()).collect(),
+        },
+        venues: vec!["XLON".to_owned()],
+    }
 }
 
 #[test]
@@ -92,13 +109,7 @@ fn the_end_of_an_entry_takes_no_place_and_an_entry_without_one_is_counted() {
 #[test]
 fn the_same_entry_again_changes_nothing_and_stores_nothing() {
     let mut engine = engine(10);
-    let mut entry = Declared {
-        owner: Some("payments".to_owned()),
-        venues: vec!["XLON".to_owned()],
-        ..Declared::default()
-    };
-    let window = "Mon-Fri 07:00-19:00".parse().unwrap();
-    entry.schedule.windows.push(window);
+    let mut entry = whole();
     announce(&mut engine, "svc", Some(entry.clone()));
     act(&mut engine, "svc", START);
     let stored = |engine: &mut Engine| {
@@ -119,7 +130,7 @@ fn the_same_entry_again_changes_nothing_and_stores_nothing() {
 fn the_first_event_of_one_that_was_announced_and_stored_before_is_stored_too() {
     let mut first = engine(10);
     let mut store = BTreeMap::new();
-    announce(&mut first, "svc", Some(Declared::default()));
+    announce(&mut first, "svc", Some(whole()));
     first.flush(|key, payload| drop(store.insert(key.to_vec(), payload.unwrap().to_vec())));
     act(&mut first, "svc", START);
     first.flush(|key, payload| drop(store.insert(key.to_vec(), payload.unwrap().to_vec())));

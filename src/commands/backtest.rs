@@ -62,9 +62,9 @@ pub struct BacktestArgs {
 /// Runs the command: alerts to standard output or a file, the report to standard error.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong configuration, inventory, calendar or mapping, [`Failure::Usage`] for an
-/// unknown source and flags that do not go together, [`Failure::Environment`] for what cannot be
-/// read or written.
+/// [`Failure::Invalid`] for a wrong configuration, inventory, calendar or mapping,
+/// [`Failure::Usage`] for an unknown source and flags that do not go together,
+/// [`Failure::Environment`] for what cannot be read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
     let calendars = calendars::load(config.calendars.directory.as_deref())?;
@@ -262,7 +262,7 @@ impl Backtest {
         Ok(())
     }
 
-    /// Ends the report; gives the exit code: 1 where all that was read was refused.
+    /// Ends the alerts, then reports; gives the exit code: 1 where all that was read was refused.
     fn finish(mut self, config: &Config, digest: bool) -> Result<ExitCode, Stop> {
         let in_vain = self.replay.span().is_none() && self.report.refused_any();
         let code = ExitCode::from(u8::from(in_vain));

@@ -1,14 +1,17 @@
 //! The inventory topic as every instance reads it, whoever passes its records on: which names stand
 //! for which identities.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::BURST;
 use crate::inventory::{Aliases, Entry};
 use crate::kafka::{Teardown, offsets, settings};
 
@@ -50,10 +53,11 @@ impl Declared {
             .assign(&list)
             .map_err(Teardown::during("reading the inventory"))?;
         let declared = Self { reader };
-        let (mut left, until) = (partitions.len(), Instant::now() + PATIENCE);
-        while left > 0 {
+        let mut left: BTreeSet<i32> = partitions.iter().map(MetadataPartition::id).collect();
+        let until = Instant::now() + PATIENCE;
+        while !left.is_empty() {
             match declared.next(Duration::from_millis(20), aliases) {
-                Err(KafkaError::PartitionEOF(_)) => left -= 1,
+                Err(KafkaError::PartitionEOF(partition)) => drop(left.remove(&partition)),
                 Err(error) => return Err(Teardown::during("reading the inventory")(error)),
                 Ok(_) if Instant::now() < until => {}
                 Ok(_) => {
@@ -66,18 +70,19 @@ impl Declared {
         Ok(Some(declared))
     }
 
-    /// Takes what has come since into `aliases`.
+    /// Takes what has come since, or some of it where it is much, into `aliases`.
     ///
     /// # Errors
     /// What Kafka said instead of a record; that there is no more is none.
     pub(super) fn follow(&self, aliases: &mut Aliases) -> KafkaResult<()> {
-        loop {
+        for _ in 0..BURST {
             match self.next(Duration::ZERO, aliases) {
                 Ok(true) | Err(KafkaError::PartitionEOF(_)) => {}
-                Ok(false) => return Ok(()),
+                Ok(false) => break,
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// Takes one record; tells whether there was one. What cannot be read becomes a dead letter
