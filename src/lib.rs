@@ -9,6 +9,7 @@ pub mod digest;
 pub mod failure;
 pub mod files;
 pub mod http;
+pub mod inventory;
 pub mod kafka;
 pub mod metrics;
 pub mod panics;

@@ -10,6 +10,8 @@ use nhiwatch_detectors::kernel::time::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::digest;
+use crate::inventory::Entry;
+use crate::wire::control::Control;
 use crate::wire::{LogLine, Reject, with_input};
 
 /// Engines for the partitions that a log has, driven by one thread.
@@ -62,6 +64,20 @@ impl Replay {
             None,
             Some(identity.as_bytes()),
             Some(json.as_bytes()),
+            None,
+        )
+    }
+
+    /// Takes in one entry of the inventory, into the partition its key belongs to.
+    ///
+    /// # Errors
+    /// Where the entry cannot be read.
+    pub fn declare(&mut self, partition: u32, entry: &Entry) -> Result<(), Reject> {
+        self.record(
+            partition,
+            Some(Control::Inventory.word()),
+            Some(entry.identity.as_str().as_bytes()),
+            Some(entry.json().as_bytes()),
             None,
         )
     }

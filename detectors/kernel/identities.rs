@@ -116,11 +116,14 @@ impl Identities {
         self.births.note(ts);
     }
 
-    /// Takes over what the inventory declares of `slot`.
+    /// Takes over what the inventory declares of `slot`; the same again is no change.
     pub(crate) fn declare(&mut self, slot: u32, declared: Option<Declared>) {
         let Some(Some(memory)) = self.slab.get_mut(slot as usize) else {
             return;
         };
+        if memory.baseline.declared == declared {
+            return;
+        }
         if memory.is_stranger() {
             self.strangers.remove(&memory.identity);
         }

@@ -3,6 +3,9 @@
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::schedule::Schedule;
+use super::time::Timestamp;
+
 /// The part of an inventory entry that detection uses; it is kept with the identity's state.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Declared {
@@ -15,9 +18,23 @@ pub struct Declared {
     pub group: Option<String>,
     /// 1 (most critical) to 4.
     pub tier: Option<u8>,
+    /// When it may act, on the wall clock of its zone.
+    pub schedule: Schedule,
+    /// Codes (MIC) of the venues it may trade on, at most [`Declared::VENUES_MAX`]; none where
+    /// nothing was declared.
+    pub venues: Vec<String>,
 }
 
 impl Declared {
+    /// How many venues one identity may have.
+    pub const VENUES_MAX: usize = 32;
+
+    /// Whether it may act at `ts`.
+    #[must_use]
+    pub fn allows(&self, ts: Timestamp) -> bool {
+        self.schedule.covers(ts, Self::zone(Some(self)))
+    }
+
     /// The zone whose wall clock the identity follows.
     #[must_use]
     pub fn zone(declared: Option<&Self>) -> Tz {

@@ -4,6 +4,7 @@ pub mod time;
 
 pub mod event;
 pub mod inventory;
+pub mod schedule;
 
 pub mod input;
 

@@ -66,8 +66,9 @@ impl Detector for OffHours {
         Presence::LEARNING
     }
 
-    fn rule(&self, event: &Event<'_>, _declared: Option<&Declared>) -> Verdict {
+    fn rule(&self, event: &Event<'_>, declared: Option<&Declared>) -> Verdict {
         self.closed_venue(event)
+            .or_else(|| outside_schedule(event, declared?))
             .map_or(Verdict::Normal, Verdict::Anomalous)
     }
 
@@ -84,8 +85,9 @@ impl Detector for OffHours {
         let zone = profile.zone();
         let cell = event.ts.hour_of_week(zone);
         let usual = table.usual(cell);
-        // The venue's calendar has said it already, with more force.
-        if usual.p > self.config.p_max.get() || self.closed_venue(event).is_some() {
+        // The venue's calendar or the declared schedule has said it already, with more force.
+        let declared = profile.closed.declared.as_ref();
+        if usual.p > self.config.p_max.get() || self.rule(event, declared) != Verdict::Normal {
             return Verdict::Normal;
         }
         // A habit that overruns the hour, or has moved along with a clock, is the same habit.
@@ -176,4 +178,35 @@ impl OffHours {
             floor: 0.0,
         })
     }
+}
+
+/// The finding of an action that changes something outside the windows its owners declared.
+fn outside_schedule(event: &Event<'_>, declared: &Declared) -> Option<Finding> {
+    let changes = matches!(
+        event.class,
+        Class::Order | Class::Payment | Class::Admin | Class::Write
+    );
+    if !changes || declared.allows(event.ts) {
+        return None;
+    }
+    let zone = Declared::zone(Some(declared));
+    let at = event.ts.wall_clock(zone);
+    let schedule = &declared.schedule;
+    Some(Finding {
+        subject: "outside declared schedule".to_owned(),
+        p_value: None,
+        begins: 1.0,
+        summary: format!("{} on {at}, outside its declared schedule", event.action),
+        expected: format!("orders, payments and changes only within {schedule} {zone}"),
+        observed: format!("{} at {at}", event.action),
+        evidence: evidence([
+            ("schedule", schedule.to_string()),
+            ("timezone", zone.name().to_owned()),
+            ("class", event.class.word().to_owned()),
+        ]),
+        clears: "the owner adds the hour to `schedule` in the inventory".to_owned(),
+        severity: None,
+        sink: event.is_sink(),
+        floor: 0.0,
+    })
 }

@@ -1,5 +1,7 @@
 //! What the inventory announces changes what is known of an identity, never how long it is known.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::budget::Budget;
@@ -10,6 +12,7 @@ use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::limit::Limit;
+use nhiwatch_detectors::kernel::schedule::Schedule;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use nhiwatch_detectors::{CARDS, Configs};
 
@@ -43,6 +46,21 @@ fn act(engine: &mut Engine, identity: &str, ts: Timestamp) -> Fate {
 fn announce(engine: &mut Engine, identity: &str, declared: Option<Declared>) {
     let entry = Input::Inventory { identity, declared };
     assert_eq!(engine.handle(&entry, &mut Vec::new()), Fate::Control);
+}
+
+/// An entry that declares all there is.
+fn whole() -> Declared {
+    let windows = ["Mon-Fri 07:00-19:00", "daily 22:00-02:00"];
+    Declared {
+        timezone: Some(chrono_tz::Tz::Europe__London),
+        owner: Some("payments".to_owned()),
+        group: Some("settlement".to_owned()),
+        tier: Some(2),
+        schedule: Schedule {
+            windows: windows.iter().map(|text| text.parse().unwrap()).collect(),
+        },
+        venues: vec!["XLON".to_owned()],
+    }
 }
 
 #[test]
@@ -93,4 +111,41 @@ fn the_end_of_an_entry_takes_no_place_and_an_entry_without_one_is_counted() {
     announce(&mut engine, "svc", None);
     assert_eq!(act(&mut engine, "other", START), Fate::Judged);
     assert_eq!((engine.stats().identities, lost(&engine)), (1, 2));
+}
+
+#[test]
+fn the_same_entry_again_changes_nothing_and_stores_nothing() {
+    let mut engine = engine(10);
+    let mut entry = whole();
+    announce(&mut engine, "svc", Some(entry.clone()));
+    act(&mut engine, "svc", START);
+    let stored = |engine: &mut Engine| {
+        let mut any = false;
+        engine.flush(|key, _| any |= key.ends_with(b"svc"));
+        any
+    };
+    assert!(stored(&mut engine));
+    let before = engine.digest();
+    announce(&mut engine, "svc", Some(entry.clone()));
+    assert!(!stored(&mut engine) && engine.digest() == before);
+    entry.venues.clear();
+    announce(&mut engine, "svc", Some(entry));
+    assert!(stored(&mut engine) && engine.digest() != before);
+}
+
+#[test]
+fn the_first_event_of_one_that_was_announced_and_stored_before_is_stored_too() {
+    let mut first = engine(10);
+    let mut store = BTreeMap::new();
+    announce(&mut first, "svc", Some(whole()));
+    first.flush(|key, payload| drop(store.insert(key.to_vec(), payload.unwrap().to_vec())));
+    act(&mut first, "svc", START);
+    first.flush(|key, payload| drop(store.insert(key.to_vec(), payload.unwrap().to_vec())));
+    let mut second = engine(10);
+    for (key, payload) in &store {
+        second.restore(key, payload).unwrap();
+    }
+    second.restored();
+    assert_eq!(second.digest(), first.digest());
+    assert_eq!(second.learning(), first.learning());
 }

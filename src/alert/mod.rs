@@ -17,6 +17,7 @@ mod tests {
     use nhiwatch_detectors::kernel::event::Kind;
     use nhiwatch_detectors::kernel::inventory::Declared;
     use nhiwatch_detectors::kernel::risk::Reading;
+    use nhiwatch_detectors::kernel::schedule::Schedule;
     use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
     /// An alert as a statistical detector raises it, on its second revision.
@@ -34,6 +35,13 @@ mod tests {
                 owner: Some("payments-sre".into()),
                 group: Some("settlement".into()),
                 tier: Some(1),
+                schedule: Schedule {
+                    windows: ["Mon-Fri 06:00-20:00", "Sat 10:00-12:00"]
+                        .iter()
+                        .map(|window| window.parse().unwrap())
+                        .collect(),
+                },
+                venues: vec!["XLON".into(), "XNYS".into()],
             }),
             detector: "off-hours",
             severity: Severity::High,

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use chrono_tz::Tz;
 use nhiwatch_detectors::kernel::detector::{Alert, PValue};
+use nhiwatch_detectors::kernel::inventory::Declared;
 use serde::{Serialize, Serializer};
 
 /// `alert` as one line of JSON, without the line's end.
@@ -22,6 +24,7 @@ pub fn native(alert: &Alert) -> String {
         owner: declared.and_then(|declared| declared.owner.as_deref()),
         group: declared.and_then(|declared| declared.group.as_deref()),
         tier: declared.and_then(|declared| declared.tier),
+        declared: Bounds::of(declared),
         detector: alert.detector,
         severity: alert.severity.word(),
         p_value: finding.p_value.map(three_digits),
@@ -56,6 +59,8 @@ struct Native<'a> {
     group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<u8>,
+    #[serde(flatten)]
+    declared: Bounds<'a>,
     detector: &'static str,
     severity: &'static str,
     p_value: Option<f64>,
@@ -73,6 +78,33 @@ struct Native<'a> {
     baseline_state: &'static str,
     mode: &'static str,
     decision: &'a str,
+}
+
+/// When and where an identity may act, as far as it is declared.
+#[derive(Default, PartialEq, Serialize)]
+pub(super) struct Bounds<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timezone: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    schedule: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    venues: &'a [String],
+}
+
+impl<'a> Bounds<'a> {
+    /// What `declared` says of it.
+    pub(super) fn of(declared: Option<&'a Declared>) -> Self {
+        declared.map_or_else(Self::default, |declared| Self {
+            timezone: declared.timezone.map(Tz::name),
+            schedule: declared
+                .schedule
+                .windows
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            venues: &declared.venues,
+        })
+    }
 }
 
 /// Named values as one JSON object, in the order the detector gave them.
@@ -115,6 +147,7 @@ mod tests {
                 r#""ts":"2026-11-22T03:01:30.123456Z","opened":"2026-11-22T03:00:00Z","#,
                 r#""identity":"svc-settlement","kind":"service_account","#,
                 r#""owner":"payments-sre","group":"settlement","tier":1,"#,
+                r#""schedule":["Mon-Fri 06:00-20:00","Sat 10:00-12:00"],"venues":["XLON","XNYS"],"#,
                 r#""detector":"off-hours","severity":"high","p_value":4.57e-9,"risk":62.7,"#,
                 r#""subject":"Sun 03:00","summary":"active on Sunday at 03:00, never before","#,
                 r#""expected":"nothing between 20:00 and 06:00","#,
@@ -136,7 +169,9 @@ mod tests {
             line.contains(r#""evidence":{},"#) && line.contains(r#""ip":null"#),
             "{line}"
         );
-        assert!(!line.contains("owner") && !line.contains("tier"), "{line}");
+        for absent in ["owner", "tier", "timezone", "schedule", "venues"] {
+            assert!(!line.contains(absent), "{line}");
+        }
     }
 
     #[test]

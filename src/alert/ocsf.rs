@@ -7,7 +7,7 @@ use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Card, Family, M
 use nhiwatch_detectors::kernel::event::Kind;
 use nhiwatch_detectors::kernel::triage::RISK;
 
-use super::native::{Facts, line, tenth, three_digits};
+use super::native::{Bounds, Facts, line, tenth, three_digits};
 use super::ocsf_types::*;
 
 /// `alert` as one line of JSON, without the line's end: an OCSF 1.6.0 Detection Finding.
@@ -203,6 +203,7 @@ fn endpoint(ip: &str) -> Endpoint<'_> {
 
 fn resource(alert: &Alert) -> Option<Resource<'_>> {
     let declared = alert.declared.as_ref()?;
+    let bounds = Bounds::of(Some(declared));
     Some(Resource {
         uid: &alert.identity,
         name: &alert.identity,
@@ -210,6 +211,7 @@ fn resource(alert: &Alert) -> Option<Resource<'_>> {
         owner: declared.owner.as_deref().map(|name| Named { name }),
         group: declared.group.as_deref().map(|name| Named { name }),
         criticality: declared.tier.map(|tier| format!("tier {tier}")),
+        data: (bounds != Bounds::default()).then_some(bounds),
     })
 }
 

@@ -62,6 +62,12 @@ fn an_update_of_a_statistical_finding_carries_baseline_and_anomaly() {
     assert_eq!(baseline, "nothing between 20:00 and 06:00");
     assert_eq!(finding["evidences"][0]["data"]["visits"], "0 of 9");
     assert_eq!(finding["resources"][0]["owner"]["name"], "payments-sre");
+    let mut alert = sample();
+    alert.declared.as_mut().unwrap().timezone = Some(chrono_tz::Tz::Europe__London);
+    let declared = &value(&ocsf(&alert))["resources"][0]["data"];
+    assert_eq!(declared["timezone"], "Europe/London");
+    assert_eq!(declared["schedule"][1], "Sat 10:00-12:00");
+    assert_eq!(declared["venues"], serde_json::json!(["XLON", "XNYS"]));
     assert_eq!(finding["observables"][1]["value"], "203.0.113.7");
     assert_eq!(ocsf(&sample()), text);
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::native::Facts;
+use super::native::{Bounds, Facts};
 
 macro_rules! records {
     ($($name:ident $(<$life:lifetime>)? { $($(#[$meta:meta])* $field:ident: $type:ty,)+ })+) => {
@@ -132,6 +132,8 @@ records! {
         group: Option<Named<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         criticality: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Bounds<'a>>,
     }
     Named<'a> { name: &'a str, }
     Observable<'a> {

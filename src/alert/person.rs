@@ -24,6 +24,9 @@ pub fn person(alert: &Alert, colour: bool) -> String {
         let _ = writeln!(text, "  {name} {value}");
     };
     row("who", &who(alert));
+    if let Some(may) = may(alert) {
+        row("may", &may);
+    }
     row("what", &what(alert));
     row("when", &when(alert));
     row("why", &escape(&finding.summary));
@@ -128,6 +131,20 @@ fn who(alert: &Alert) -> String {
     who
 }
 
+/// When and where the identity may act, where that is declared.
+fn may(alert: &Alert) -> Option<String> {
+    let declared = alert.declared.as_ref()?;
+    let mut may = Vec::new();
+    if !declared.schedule.is_empty() {
+        let zone = Declared::zone(Some(declared));
+        may.push(format!("act {} {zone}", declared.schedule));
+    }
+    if !declared.venues.is_empty() {
+        may.push(format!("trade on {}", escape(&declared.venues.join(", "))));
+    }
+    (!may.is_empty()).then(|| may.join("; "))
+}
+
 fn what(alert: &Alert) -> String {
     let from = alert
         .ip
@@ -182,6 +199,7 @@ mod tests {
         insta::assert_snapshot!(person(&sample(), false), @r"
         HIGH off-hours on svc-settlement (update)
           who       svc-settlement (service_account), owner payments-sre, group settlement, tier 1
+          may       act Mon-Fri 06:00-20:00, Sat 10:00-12:00 UTC; trade on XLON, XNYS
           what      iam:CreateAccessKey from 203.0.113.7
           when      2026-11-22T03:01:30.123456Z (Sun 03:01 UTC), open for 1m 30s
           why       active on Sunday at 03:00, never before
@@ -254,12 +272,13 @@ mod tests {
         let declared = alert.declared.as_mut().unwrap();
         declared.owner = Some(hostile.into());
         declared.group = Some(hostile.into());
+        declared.venues = vec![hostile.into()];
         let text = person(&alert, false);
         assert!(
             text.chars().all(|c| c == '\n' || !c.is_control()),
             "{text:?}"
         );
         assert!(!text.contains('\u{202e}'), "{text:?}");
-        assert_eq!(text.lines().count(), 12);
+        assert_eq!(text.lines().count(), 13);
     }
 }

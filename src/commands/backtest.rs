@@ -17,6 +17,7 @@ use super::progress::Progress;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::files::{Records, STDIN};
+use crate::inventory::Inventory;
 use crate::replay::{Replay, Sorter};
 use crate::sources::{MappedEvent, Reader, Sources};
 use crate::wire::{LogLine, Reject};
@@ -34,6 +35,10 @@ pub struct BacktestArgs {
     /// The configuration file; without one the defaults hold
     #[arg(long, short, value_name = "FILE", env = "NHIWATCH_CONFIG")]
     pub config: Option<PathBuf>,
+    /// What is declared of the identities; instead of the file that `inventory` in the configuration
+    /// names
+    #[arg(long, value_name = "FILE", env = "NHIWATCH_INVENTORY")]
+    pub inventory: Option<PathBuf>,
     /// How many partitions to spread the identities over, as a topic of so many would [default: 1]
     #[arg(
         long,
@@ -57,12 +62,14 @@ pub struct BacktestArgs {
 /// Runs the command: alerts to standard output or a file, the report to standard error.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong configuration, calendar or mapping, [`Failure::Usage`] for an
-/// unknown source and flags that do not go together, [`Failure::Environment`] for what cannot be
-/// read or written.
+/// [`Failure::Invalid`] for a wrong configuration, inventory, calendar or mapping,
+/// [`Failure::Usage`] for an unknown source and flags that do not go together,
+/// [`Failure::Environment`] for what cannot be read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let config = Config::load(args.config.as_deref())?;
     let calendars = calendars::load(config.calendars.directory.as_deref())?;
+    let declared = args.inventory.as_ref().or(config.inventory.as_ref());
+    let inventory = Inventory::load(declared.map(PathBuf::as_path))?;
     let sources = args.logs.mappings()?;
     let form = Form::of(args, &sources)?;
     if let Some(alerts) = &args.alerts {
@@ -86,7 +93,9 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     let records = records.with_progress(|bytes| progress.read(bytes));
     let outcome = match form {
         Form::Log => backtest.log(records),
-        Form::Mapped(reader, partitions) => backtest.mapped(records, &reader, partitions),
+        Form::Mapped(reader, partitions) => backtest
+            .declare(&inventory, partitions)
+            .and_then(|()| backtest.mapped(records, &reader, &inventory, partitions)),
     };
     progress.end();
     match outcome.and_then(|()| backtest.finish(&config, args.digest)) {
@@ -121,6 +130,12 @@ impl<'s> Form<'s> {
             return Err(Failure::Usage(format!(
                 "--partitions does not go with --source {LOG}, whose records each have their \
                  partition; leave it out"
+            )));
+        }
+        if args.inventory.is_some() {
+            return Err(Failure::Usage(format!(
+                "--inventory does not go with --source {LOG}, which holds what was declared when; \
+                 leave it out"
             )));
         }
         Ok(Self::Log)
@@ -161,19 +176,33 @@ impl Backtest {
         Ok(())
     }
 
+    /// Takes in what is declared, before any event.
+    fn declare(&mut self, inventory: &Inventory, partitions: i32) -> Result<(), Stop> {
+        for entry in inventory.entries() {
+            let identity = entry.identity.as_str();
+            let partition = partition::of(identity.as_bytes(), partitions).unsigned_abs();
+            let taken = self.replay.declare(partition, entry);
+            self.report.declared(identity);
+            self.note(taken, || format!("the inventory entry of {identity}"))?;
+        }
+        Ok(())
+    }
+
     /// Maps the records and judges them in the order of their times.
     fn mapped(
         &mut self,
         records: Records<'_>,
         reader: &Reader<'_>,
+        inventory: &Inventory,
         partitions: i32,
     ) -> Result<(), Stop> {
         let mut sorter = Sorter::default();
         let mut waiting: u64 = 0;
         let mut due = Vec::new();
+        let resolve = |event| inventory.aliases().resolve(event);
         for record in records {
             let record = record.map_err(Stop::Failed)?;
-            let mut each = |event: Result<MappedEvent, Reject>| match event {
+            let mut each = |event: Result<MappedEvent, Reject>| match event.and_then(resolve) {
                 Ok(event) => {
                     self.report.ignored(event.unknown);
                     let (source, line) = (Arc::clone(&record.source), record.line);
@@ -211,6 +240,7 @@ impl Backtest {
         let MappedEvent { identity, json, .. } = &next.event;
         let partition = partition::of(identity.as_bytes(), partitions).unsigned_abs();
         let taken = self.replay.event(partition, identity, json);
+        self.report.seen(identity);
         self.note(taken, || format!("{}:{}", next.source, next.line))
     }
 
@@ -233,8 +263,7 @@ impl Backtest {
         Ok(())
     }
 
-    /// Ends the alerts, then reports.
-    /// Ends the report; gives the exit code: 1 where all that was read was refused.
+    /// Ends the alerts, then reports; gives the exit code: 1 where all that was read was refused.
     fn finish(mut self, config: &Config, digest: bool) -> Result<ExitCode, Stop> {
         let in_vain = self.replay.span().is_none() && self.report.refused_any();
         let code = ExitCode::from(u8::from(in_vain));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::calendars;
 use crate::failure::Failure;
+use crate::inventory::Inventory;
 
 /// Check a configuration file
 ///
@@ -16,7 +17,7 @@ pub struct CheckArgs {
     pub config: Option<PathBuf>,
 }
 
-/// Checks the file, and the calendars it names.
+/// Checks the file, and the calendars and the inventory it names.
 ///
 /// # Errors
 ///
@@ -24,6 +25,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let config = super::config(args.config.as_deref())?;
     calendars::load(config.calendars.directory.as_deref())?;
+    Inventory::load(config.inventory.as_deref())?;
     super::say(&match &args.config {
         Some(file) => format!("{} is fine\n", file.display()),
         None => "no config file given; the defaults are fine\n".to_owned(),

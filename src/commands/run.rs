@@ -15,6 +15,7 @@ use crate::calendars;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::{self, Health};
+use crate::inventory::Inventory;
 use crate::kafka::{Service, intake, settings, shard, topics};
 use crate::metrics::Metrics;
 use crate::sources::Sources;
@@ -79,9 +80,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// What the threads of a process that follows `config` share.
 ///
 /// # Errors
-/// Where the calendars, the mappings or the metrics cannot be made.
+/// Where the calendars, the inventory, the mappings or the metrics cannot be made.
 pub fn service(config: Config) -> Result<Service, Failure> {
     let calendars = calendars::load(config.calendars.directory.as_deref())?;
+    let inventory = Inventory::load(config.inventory.as_deref())?;
     let sources = Sources::load(None)?;
     let decision = Decision::new(
         &config.detectors,
@@ -93,6 +95,7 @@ pub fn service(config: Config) -> Result<Service, Failure> {
     Ok(Service {
         decision: Arc::new(decision),
         sources: Arc::new(sources),
+        inventory: Arc::new(inventory),
         metrics: Metrics::new()
             .map_err(|error| Failure::Environment(format!("cannot make metrics: {error}")))?,
         health: Arc::new(Health::default()),

@@ -17,6 +17,7 @@ use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::engine::Limits;
 use serde::Deserialize;
 
+pub(crate) use self::load::{Reading, contents};
 pub use self::problem::{ConfigErrors, Problem};
 pub use self::read::nearest;
 pub use self::rules::SET_BY_NHIWATCH;
@@ -38,6 +39,8 @@ pub struct Config {
     pub topics: Topics,
     /// Raw topics that `intake` reads, each with its mapping.
     pub sources: Vec<Source>,
+    /// A file of what is declared of identities; see `config/inventory.yaml`.
+    pub inventory: Option<PathBuf>,
     /// Trading calendars.
     pub calendars: CalendarFiles,
     /// Bounds.
@@ -243,9 +246,14 @@ impl Default for Http {
 
 fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    duration_of(&text).ok_or_else(|| {
+        serde::de::Error::custom(format!("`{text}` is not a duration such as 200ms or 5m"))
+    })
+}
+
+/// The duration that `text`, such as `200ms`, `5m` or `90d`, says.
+pub(crate) fn duration_of(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(split);
     let unit = match unit {
         "ms" => 1,
@@ -253,14 +261,10 @@ fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Er
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => 0,
+        _ => return None,
     };
-    match number.parse::<u64>() {
-        Ok(number) if unit > 0 => Ok(Duration::from_millis(number.saturating_mul(unit))),
-        _ => Err(serde::de::Error::custom(format!(
-            "`{text}` is not a duration such as 200ms or 5m"
-        ))),
-    }
+    let number = number.parse::<u64>().ok()?;
+    Some(Duration::from_millis(number.saturating_mul(unit)))
 }
 
 fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file, and how it is shown.
+//! What is wrong with a file of the configuration, and how it is shown.
 
 use std::fmt;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(
+    pub(crate) fn new(
         at: Range<usize>,
         message: impl Into<String>,
         hint: impl Into<String>,
@@ -36,11 +36,13 @@ impl Problem {
     }
 }
 
-/// Why a configuration could not be loaded.
+/// Why a file of the configuration could not be loaded.
 #[derive(Debug)]
 pub enum ConfigErrors {
     /// The file cannot be read.
     Unreadable {
+        /// What sort of file it is.
+        what: &'static str,
         /// The file.
         file: PathBuf,
         /// Why.
@@ -58,8 +60,9 @@ pub enum ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn unreadable(file: &Path, reason: impl fmt::Display) -> Self {
+    pub(crate) fn unreadable(what: &'static str, file: &Path, reason: impl fmt::Display) -> Self {
         Self::Unreadable {
+            what,
             file: file.to_owned(),
             reason: reason.to_string(),
         }
@@ -72,12 +75,8 @@ impl fmt::Display for ConfigErrors {
     /// Every problem with `file:line:col`, the line itself with carets, and the cure.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { file, reason } => {
-                write!(
-                    f,
-                    "cannot read the config file {}: {reason}",
-                    file.display()
-                )
+            Self::Unreadable { what, file, reason } => {
+                write!(f, "cannot read the {what} {}: {reason}", file.display())
             }
             Self::Invalid {
                 file,

@@ -279,7 +279,12 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Misfit> {
-        self.0.next().map(|node| seed.deserialize(node)).transpose()
+        let item = self.0.next();
+        item.map(|node| {
+            let read = seed.deserialize(node);
+            read.map_err(|misfit| misfit.at(&node.at))
+        })
+        .transpose()
     }
 }
 

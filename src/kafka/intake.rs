@@ -2,6 +2,7 @@
 //! with the offsets they were read at.
 
 mod assign;
+mod declared;
 mod lane;
 mod merge;
 mod pulse;
@@ -17,6 +18,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use self::assign::contents;
+use self::declared::Declared;
 use self::lane::{AHEAD, Lane, Taken};
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
@@ -27,6 +29,7 @@ use super::supervise::{Trouble, is_passing, supervise};
 use super::transaction::{Outgoing, Transaction};
 use super::{Service, Teardown, assignment, offsets, settings};
 use crate::failure::Failure;
+use crate::inventory::Aliases;
 use crate::metrics::{Intake as Outcome, Role};
 use crate::partition;
 use crate::wire::Reason;
@@ -38,7 +41,10 @@ use crate::wire::control::{self, Control};
 /// Where the clients' settings cannot be made, or the embedded broker failed.
 pub fn run(service: &Service) -> Result<(), Failure> {
     let client = settings::client(&service.config.kafka)?;
-    supervise(service, PART, || Intake::session(service, &client))
+    let mut declared = false;
+    supervise(service, PART, || {
+        Intake::session(service, &client, &mut declared)
+    })
 }
 
 struct Intake<'s> {
@@ -50,6 +56,10 @@ struct Intake<'s> {
     lanes: Vec<Lane<'s>>,
     merge: Merge,
     pulse: Pulse,
+    /// Which names stand for which identities.
+    aliases: Aliases,
+    /// Where that is read, if there is an inventory topic.
+    declared: Option<Declared>,
     /// Partitions of the event topic.
     partitions: i32,
     /// What became of the records of the open transaction, and why of those that are dead letters.
@@ -63,8 +73,13 @@ struct Intake<'s> {
 }
 
 impl<'s> Intake<'s> {
-    /// From joining the group to leaving it.
-    fn session(service: &'s Service, client: &'s rdkafka::ClientConfig) -> Result<(), Teardown> {
+    /// From joining the group to leaving it; `declared` tells whether the inventory file was written
+    /// by an earlier one.
+    fn session(
+        service: &'s Service,
+        client: &'s rdkafka::ClientConfig,
+        declared: &mut bool,
+    ) -> Result<(), Teardown> {
         let group = settings::INTAKE_GROUP;
         let id = format!("{group}-{}", service.config.kafka.instance);
         let transaction = Transaction::open(&settings::producer(client, &id))?;
@@ -85,6 +100,8 @@ impl<'s> Intake<'s> {
             lanes: Vec::new(),
             merge: Merge::default(),
             pulse: Pulse::new(partitions, Instant::now()),
+            aliases: Aliases::default(),
+            declared: None,
             partitions,
             taken: Vec::new(),
             beats: 0,
@@ -92,7 +109,7 @@ impl<'s> Intake<'s> {
             lag: Lag::new(service.metrics.clone(), Role::Intake),
             trouble: Trouble::none(service, PART),
         };
-        let outcome = intake.work();
+        let outcome = intake.declare(declared).and_then(|()| intake.work());
         // The lanes' queues belong to the consumer, and go before it.
         intake.lanes.clear();
         // Closing may take a while; who asks meanwhile should know.
@@ -114,6 +131,11 @@ impl<'s> Intake<'s> {
                 return Ok(());
             }
             self.serve(if idle { PAUSE } else { Duration::ZERO })?;
+            if let Some(declared) = &self.declared
+                && let Err(error) = declared.follow(&mut self.aliases)
+            {
+                self.weigh(error)?;
+            }
             idle = true;
             let mut due = false;
             for _ in 0..BURST {
@@ -133,6 +155,37 @@ impl<'s> Intake<'s> {
                 self.commit()?;
             }
         }
+    }
+
+    /// Writes what the inventory file declares, once in the life of the process and before any event.
+    /// Of what it wrote the last time it knows nothing: the same entry again changes nothing.
+    fn declare(&mut self, declared: &mut bool) -> Result<(), Teardown> {
+        let entries = self.service.inventory.entries();
+        if std::mem::replace(declared, true) || entries.is_empty() {
+            return Ok(());
+        }
+        let outcome = entries.iter().enumerate().try_for_each(|(nth, entry)| {
+            self.transaction.begin()?;
+            let identity = entry.identity.as_str().as_bytes();
+            self.transaction.send(&Outgoing {
+                topic: &self.service.config.topics.events,
+                partition: Some(partition::of(identity, self.partitions)),
+                key: Some(identity),
+                value: Some(entry.json().as_bytes()),
+                headers: &[(control::HEADER, Control::Inventory.word())],
+            })?;
+            let last = nth + 1 == entries.len();
+            if last || (nth + 1).is_multiple_of(self.service.config.kafka.commit_records) {
+                let none = TopicPartitionList::new();
+                self.transaction.commit(&none, &self.consumer)?;
+            }
+            Ok(())
+        });
+        *declared = outcome.is_ok();
+        if *declared {
+            tracing::info!(entries = entries.len(), "inventory file written");
+        }
+        outcome
     }
 
     /// Lets the consumer do its own work: rebalances and errors. No record comes this way.
@@ -176,7 +229,7 @@ impl<'s> Intake<'s> {
     fn step(&mut self) -> Result<bool, Teardown> {
         let (now, wall) = (Instant::now(), wall());
         for index in 0..self.lanes.len() {
-            if let Err(error) = self.lanes[index].fill(now, wall) {
+            if let Err(error) = self.lanes[index].fill(&self.aliases, now, wall) {
                 self.weigh(error)?;
             }
         }

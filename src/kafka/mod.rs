@@ -22,6 +22,7 @@ use nhiwatch_detectors::kernel::engine::Decision;
 
 use crate::config::Config;
 use crate::http::Health;
+use crate::inventory::Inventory;
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 
@@ -34,6 +35,8 @@ pub struct Service {
     pub decision: Arc<Decision>,
     /// The mapping files.
     pub sources: Arc<Sources>,
+    /// What the inventory file declares.
+    pub inventory: Arc<Inventory>,
     /// Where to count.
     pub metrics: Metrics,
     /// Where to say whether we work.

@@ -45,6 +45,22 @@ impl MappedEvent {
             ..self
         })
     }
+
+    /// The same event, of `identity`.
+    ///
+    /// # Errors
+    /// `too-large` where `identity` is longer than any may be.
+    pub fn with_identity(self, identity: &str) -> Result<Self, Reject> {
+        let raw = RawEvent::parse(self.json.as_bytes())?;
+        let mut event = raw.event(None)?;
+        event.identity = identity;
+        let json = encode::event(&event);
+        Ok(Self {
+            identity: identity.to_owned(),
+            json,
+            ..self
+        })
+    }
 }
 
 /// How records of one format become events.

@@ -3,10 +3,8 @@
 
 use std::borrow::Cow;
 
-use chrono_tz::Tz;
 use nhiwatch_detectors::kernel::detector::IncidentId;
 use nhiwatch_detectors::kernel::input::{Input, Ruling};
-use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Number, Value};
@@ -14,6 +12,7 @@ use serde_json::{Number, Value};
 use super::event::{NAME_MAX, RECORD_MAX};
 use super::reject::{Reason, Reject};
 use super::timestamp;
+use crate::inventory::Entry;
 
 /// Name of the record header that marks a control record; its value is one of [`Control`]'s words.
 pub const HEADER: &str = "nhiwatch-kind";
@@ -86,11 +85,12 @@ pub fn read<'a>(
         }
         (Control::Inventory, Some(value)) => {
             let identity = identity(key)?;
-            let entry: Entry<'_> = json(value)?;
-            same(identity, entry.identity.as_deref())?;
+            let entry =
+                Entry::read(within(value)?).map_err(|wrong| fault(format_args!("{wrong}")))?;
+            same(identity, Some(entry.identity.as_str()))?;
             Ok(Input::Inventory {
                 identity,
-                declared: Some(entry.declared()?),
+                declared: Some(entry.declared()),
             })
         }
         (Control::Feedback, Some(value)) => {
@@ -131,45 +131,6 @@ impl Heartbeat {
     }
 }
 
-/// The part of an inventory entry that detection uses; the contract's other fields may be there.
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    identity: Option<Cow<'a, str>>,
-    timezone: Option<String>,
-    owner: Option<String>,
-    group: Option<String>,
-    tier: Option<u8>,
-}
-
-impl Entry<'_> {
-    fn declared(self) -> Result<Declared, Reject> {
-        if let Some(tier) = self.tier.filter(|tier| !(1..=4).contains(tier)) {
-            return Err(fault(format_args!("tier: {tier} is not in 1..=4")));
-        }
-        let timezone = self
-            .timezone
-            .map(|name| {
-                name.parse::<Tz>()
-                    .map_err(|_| fault(format_args!("timezone: `{name}` is no IANA time zone")))
-            })
-            .transpose()?;
-        for (name, text) in [("owner", &self.owner), ("group", &self.group)] {
-            let size = text.as_ref().map_or(0, String::len);
-            if size > NAME_MAX {
-                let detail = format_args!("{name}: {size} bytes, the most is {NAME_MAX}");
-                return Err(Reject::new(Reason::TooLarge, detail));
-            }
-        }
-        Ok(Declared {
-            timezone,
-            owner: self.owner,
-            group: self.group,
-            tier: self.tier,
-        })
-    }
-}
-
 #[derive(Deserialize)]
 struct Feedback<'a> {
     #[serde(borrow)]
@@ -181,13 +142,15 @@ struct Feedback<'a> {
 }
 
 fn json<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Reject> {
-    if value.len() > RECORD_MAX {
-        return Err(Reject::new(
-            Reason::TooLarge,
-            format_args!("{} bytes", value.len()),
-        ));
+    serde_json::from_slice(within(value)?).map_err(|error| fault(format_args!("{error}")))
+}
+
+fn within(value: &[u8]) -> Result<&[u8], Reject> {
+    if value.len() <= RECORD_MAX {
+        return Ok(value);
     }
-    serde_json::from_slice(value).map_err(|error| fault(format_args!("{error}")))
+    let detail = format_args!("{} bytes", value.len());
+    Err(Reject::new(Reason::TooLarge, detail))
 }
 
 fn identity(key: Option<&[u8]>) -> Result<&str, Reject> {
@@ -219,6 +182,8 @@ fn fault(detail: std::fmt::Arguments<'_>) -> Reject {
 
 #[cfg(test)]
 mod tests {
+    use chrono_tz::Tz;
+
     use super::*;
     use crate::wire::LogLine;
 
@@ -246,8 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn an_inventory_entry_is_read_and_its_other_fields_accepted() {
-        let value = br#"{"identity":"a","timezone":"Europe/London","tier":2,"owner":"pay","aliases":["b"]}"#;
+    fn an_inventory_entry_is_read_with_all_that_detection_uses() {
+        let value =
+            br#"{"identity":"a","timezone":"Europe/London","tier":2,"owner":"pay","aliases":["b"],
+            "schedule":["Mon-Fri 07:00-19:00"],"scope":{"venues":["XLON"]},"group":null}"#;
         let Ok(Input::Inventory {
             identity,
             declared: Some(declared),
@@ -261,6 +228,44 @@ mod tests {
             (declared.owner.as_deref(), declared.tier),
             (Some("pay"), Some(2))
         );
+        assert_eq!(declared.schedule.to_string(), "Mon-Fri 07:00-19:00");
+        assert_eq!(declared.venues, ["XLON"]);
+    }
+
+    #[test]
+    fn a_refused_entry_names_its_fault() {
+        for (value, told) in [
+            (r#"{"identity":"a","ownr":"x"}"#, "unknown field `ownr`"),
+            (r#"{"tier":1}"#, "missing field `identity`"),
+            (r#"["a"]"#, "not a JSON object"),
+            (
+                r#"{"identity":"a","tier":"2"}"#,
+                "tier: invalid type: string",
+            ),
+            (r#"{"identity":"a","tier":9}"#, "tier: 9 is no tier"),
+            (
+                r#"{"identity":"a","scope":{"venues":["XLON","lse"]}}"#,
+                "scope.venues[1]: `lse` is no venue's code",
+            ),
+            (
+                r#"{"identity":"a","scope":{"venue":[]}}"#,
+                "unknown field `venue`",
+            ),
+            (
+                r#"{"identity":"a","aliases":["b","b"]}"#,
+                "aliases[1]: `b` is",
+            ),
+            (
+                r#"{"identity":"a","identity":"a"}"#,
+                "duplicate field `identity`",
+            ),
+            (r#"{"identity":"a"}{}"#, "trailing characters"),
+        ] {
+            let read = read("inventory", Some(b"a"), Some(value.as_bytes()));
+            let reject = read.map(drop).unwrap_err();
+            assert_eq!(reject.reason, Reason::Control, "{value}");
+            assert!(reject.detail.contains(told), "{value}: {reject}");
+        }
     }
 
     #[test]

@@ -202,3 +202,84 @@ fn inventory_goes_before_the_events_and_silent_partitions_are_told_the_time() {
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0][0], "control");
 }
+
+#[test]
+fn what_the_file_declares_goes_first_and_the_names_of_file_and_topic_are_known() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare_with_raw(&broker, "declared", 2, 1);
+    service.add_inventory(
+        "identities:\n  - {identity: svc, aliases: [svc-old], timezone: Europe/Zurich}\n  \
+         - {identity: other, schedule: [daily 08:00-09:00]}\n",
+    );
+    let event = |name: &str| {
+        let event = format!(
+            r#"{{"ts":1790000000,"identity":"{name}","action":"x","class":"write","uid":"{name}"}}"#
+        );
+        (String::new(), event)
+    };
+    let entry = |aliases: &str| {
+        let entry = format!(r#"{{"identity":"third","aliases":[{aliases}]}}"#);
+        ("third".to_owned(), entry)
+    };
+    let (raw, inventory) = (service.topic("raw"), service.topic("inventory"));
+    let entries = [
+        entry(r#""third-old""#),
+        (
+            "odd".to_owned(),
+            r#"{"identity":"odd","aliasses":[]}"#.to_owned(),
+        ),
+    ];
+    produce(&broker.address, &inventory, &entries, None);
+    let events = ["svc", "svc-old", "third-old", "other"].map(event);
+    produce(&broker.address, &raw, &events, None);
+    service.start();
+    service.wait_for_the_end(4);
+    // A name that is declared while the service runs is known a moment later.
+    produce(&broker.address, &inventory, &[entry(r#""newer""#)], None);
+    std::thread::sleep(Duration::from_secs(2));
+    produce(&broker.address, &raw, &[event("newer")], None);
+    service.wait_for_the_end(5);
+    let before = service.drain();
+
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut log = service.export("events");
+    log.retain(|line| line.kind.as_deref() != Some("heartbeat"));
+    for line in log {
+        let key = text(line.key.as_ref());
+        assert_eq!(partition::of(key.as_bytes(), 2), line.partition);
+        let value = text(line.value.as_ref());
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        assert_eq!(value["identity"], key);
+        let uid = value["uid"].as_str();
+        let what = uid.or(line.kind.as_deref()).unwrap().to_owned();
+        seen.entry(key.to_owned()).or_default().push(what);
+    }
+    for (identity, records) in [
+        ("svc", &["inventory", "svc", "svc-old"][..]),
+        ("other", &["inventory", "other"]),
+        ("third", &["inventory", "third-old", "inventory", "newer"]),
+    ] {
+        assert_eq!(seen.remove(identity).unwrap(), records, "{identity}");
+    }
+    assert!(seen.is_empty(), "{seen:?}");
+    let letters = service.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0][0], "control");
+    // The schedule of the file raised the one alert.
+    assert_eq!(service.alerts(), service.reference().0);
+    assert_eq!(service.alerts().len(), 1);
+
+    // The next start writes the file again, and changes nothing.
+    service.start();
+    service
+        .wait_for("inventory file written", Duration::from_secs(20))
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let after = service.drain();
+    let log = service.export("events");
+    let entries = log
+        .iter()
+        .filter(|line| line.kind.as_deref() == Some("inventory"));
+    assert_eq!(entries.count(), 6);
+    assert_eq!(after, before);
+}

@@ -143,6 +143,16 @@ impl Service {
         std::fs::write(&path, config.replace("mapping: auto}]", &more)).unwrap();
     }
 
+    /// Declares `entries` in an inventory file.
+    pub(crate) fn add_inventory(&self, entries: &str) {
+        let file = self.folder.path().join("inventory.yaml");
+        std::fs::write(&file, entries).unwrap();
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let config = format!("inventory: {}\n{config}", file.display());
+        std::fs::write(&path, config).unwrap();
+    }
+
     pub(crate) fn start(&mut self) {
         let mut child = self.command("run").stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();

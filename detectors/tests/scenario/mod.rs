@@ -1,5 +1,6 @@
 //! Runs the scenarios of the detectors' pages: the notation, and nothing more.
 //!
+//! `declare ID timezone ZONE`, `declare ID schedule WINDOW` and `declare ID tier N` are the inventory's.
 //! `habit ID ACTION[>ACTION…] always|daily|weekdays [HH:MM..HH:MM] every 10m for 28d` makes history.
 //! `event ID ACTION DAY HH:MM` and `burst ID ACTION DAY HH:MM N within 30m` come after it, each
 //! followed by what must come of it: `# alert: NAME ["text"]`, `# quiet[: NAME]` or
@@ -10,6 +11,7 @@ mod expected;
 mod fields;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
@@ -19,6 +21,7 @@ use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 /// Monday, 2026-01-05T00:00:00Z.
@@ -62,6 +65,7 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     now: Timestamp,
     acts: u64,
+    declared: BTreeMap<String, Declared>,
 }
 
 impl World {
@@ -77,6 +81,7 @@ impl World {
             engine: Engine::new(0, Arc::new(decision)),
             now: MONDAY,
             acts: 0,
+            declared: BTreeMap::new(),
         }
     }
 
@@ -88,6 +93,7 @@ impl World {
     fn play(&mut self, line: &str) -> Result<Vec<Alert>, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
+            ["declare", id, name, ref value @ ..] => self.declare(id, name, &value.join(" ")),
             ["habit", id, actions, ref rest @ ..] => self.habit(id, actions, rest),
             ["event", id, action, day, time, ref fields @ ..] => {
                 let at = self.next(day, time)?;
@@ -116,6 +122,26 @@ impl World {
             }
             _ => Err("cannot be read".to_owned()),
         }
+    }
+
+    /// Adds one thing to what is declared of `identity`.
+    fn declare(&mut self, identity: &str, name: &str, value: &str) -> Result<Vec<Alert>, String> {
+        let wrong = || format!("`{value}` is no {name}");
+        let declared = self.declared.entry(identity.to_owned()).or_default();
+        match name {
+            "timezone" => declared.timezone = Some(value.parse().map_err(|_| wrong())?),
+            "schedule" => {
+                let window = value.parse().map_err(|_| wrong())?;
+                declared.schedule.windows.push(window);
+            }
+            "tier" => declared.tier = Some(value.parse().map_err(|_| wrong())?),
+            _ => return Err(format!("nothing declared is called `{name}`")),
+        }
+        let declared = Some(declared.clone());
+        let mut alerts = Vec::new();
+        self.engine
+            .handle(&Input::Inventory { identity, declared }, &mut alerts);
+        Ok(alerts)
     }
 
     fn act(

@@ -1,6 +1,6 @@
 //! What was read, judged and found, as text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use nhiwatch_detectors::kernel::detector::Alert;
@@ -23,6 +23,8 @@ pub(super) struct Report {
     rejected: BTreeMap<Reason, (u64, String)>,
     alerts: BTreeMap<&'static str, Raised>,
     unknown: u64,
+    /// Identities that are declared and had no event yet.
+    unseen: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +45,16 @@ impl Report {
     /// Notes fields that were ignored before the event came to the replay.
     pub(super) fn ignored(&mut self, unknown: u32) {
         self.unknown += u64::from(unknown);
+    }
+
+    /// Notes that `identity` is declared.
+    pub(super) fn declared(&mut self, identity: &str) {
+        self.unseen.insert(identity.to_owned());
+    }
+
+    /// Notes an event of `identity`.
+    pub(super) fn seen(&mut self, identity: &str) {
+        self.unseen.remove(identity);
     }
 
     /// Notes an alert or an update of one.
@@ -82,6 +94,7 @@ impl Report {
             identities += stats.identities;
             evicted += stats.evicted;
         }
+        let identities = identities.saturating_sub(self.unseen.len() as u64);
         let events = fates.iter().sum::<u64>() - fates[Fate::Control as usize];
         match replay.span() {
             None => writeln!(
@@ -110,6 +123,14 @@ impl Report {
         let unknown = self.unknown + replay.unknown_fields();
         if unknown > 0 {
             writeln!(text, "  ignored     unknown fields {unknown:>8}")?;
+        }
+        if let Some(first) = self.unseen.first() {
+            let unseen = counted(self.unseen.len() as u64, "identity", "identities");
+            let first = escape(first);
+            writeln!(
+                text,
+                "  not seen    {unseen} of the inventory, such as {first}"
+            )?;
         }
         if evicted > 0 {
             let evicted = counted(evicted, "identity", "identities");

@@ -7,6 +7,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::declared::Declared;
 use super::lane::{Content, Lane};
 use super::merge::Merge;
 use super::pulse::Pulse;
@@ -42,6 +43,10 @@ impl<'s> Intake<'s> {
 
     fn assign(&mut self, partitions: &TopicPartitionList) -> Result<(), Teardown> {
         let list = self.begin(partitions)?;
+        // Before any event goes, every name must be known.
+        self.aliases = self.service.inventory.aliases().clone();
+        let topic = &self.service.config.topics.inventory;
+        self.declared = Declared::open(self.client, topic, &mut self.aliases)?;
         self.consumer
             .assign(&list)
             .map_err(Teardown::during("assigning"))?;

@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Message, OwnedMessage};
 
 use super::merge::{Offer, PATIENCE};
+use crate::inventory::Aliases;
 use crate::kafka::assignment::Assignments;
 use crate::kafka::lag::Place;
 use crate::metrics::Intake as Outcome;
@@ -126,18 +127,24 @@ impl<'s> Lane<'s> {
         self.early.push_back(message);
     }
 
-    /// Looks for the next record where none is ready; `wall` is the time of day.
+    /// Looks for the next record where none is ready; `aliases` tells whose events are whose, `wall`
+    /// is the time of day.
     ///
     /// # Errors
     /// What Kafka said instead of a record.
-    pub(super) fn fill(&mut self, now: Instant, wall: Timestamp) -> KafkaResult<()> {
+    pub(super) fn fill(
+        &mut self,
+        aliases: &Aliases,
+        now: Instant,
+        wall: Timestamp,
+    ) -> KafkaResult<()> {
         if matches!(self.head, Head::Ready(_)) {
             return Ok(());
         }
         let taken = match self.early.pop_front() {
-            Some(message) => read(self.content, &message, wall),
+            Some(message) => read(self.content, aliases, &message, wall),
             None => match self.queue.poll(Duration::ZERO) {
-                Some(Ok(message)) => read(self.content, &message, wall),
+                Some(Ok(message)) => read(self.content, aliases, &message, wall),
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.head = Head::End;
                     return Ok(());
@@ -198,16 +205,16 @@ impl<'s> Lane<'s> {
 }
 
 /// Decodes one record of a topic that holds `content`.
-fn read(content: Content<'_>, message: &impl Message, wall: Timestamp) -> Taken {
+fn read(content: Content<'_>, aliases: &Aliases, message: &impl Message, wall: Timestamp) -> Taken {
     match content {
-        Content::Raw(reader) => raw(&reader, message, wall),
+        Content::Raw(reader) => raw(&reader, aliases, message, wall),
         Content::Control(control) => news(control, message),
     }
 }
 
 /// The events in a raw record. One that names no uid gets the record's place for it, so that a
 /// record delivered again is known again.
-fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
+fn raw(reader: &Reader<'_>, aliases: &Aliases, message: &impl Message, wall: Timestamp) -> Taken {
     let (mut events, mut rejects) = (Vec::new(), Rejects::default());
     let value = message.payload().unwrap_or_default();
     if value.len() > RAW_MAX {
@@ -219,7 +226,8 @@ fn raw(reader: &Reader<'_>, message: &impl Message, wall: Timestamp) -> Taken {
             ..Taken::default()
         };
     }
-    reader.events(value, &mut |event| match event {
+    let resolve = |event| aliases.resolve(event);
+    reader.events(value, &mut |event| match event.and_then(resolve) {
         Ok(event) => events.push(event),
         Err(reject) => rejects.push(reject),
     });
@@ -344,6 +352,7 @@ mod tests {
     use rdkafka::message::Timestamp as Stamp;
 
     use super::*;
+    use crate::inventory::Entry;
     use crate::sources::Sources;
 
     const WALL: Timestamp = Timestamp::from_seconds(1_790_100_000);
@@ -361,10 +370,14 @@ mod tests {
         )
     }
 
+    fn read_as(content: Content<'_>, message: &OwnedMessage) -> Taken {
+        read(content, &Aliases::default(), message, WALL)
+    }
+
     fn auto(value: &str) -> Taken {
         let sources = Sources::load(None).unwrap();
         let reader = sources.reader("auto").unwrap();
-        read(Content::Raw(reader), &message(None, Some(value)), WALL)
+        read_as(Content::Raw(reader), &message(None, Some(value)))
     }
 
     fn values(taken: &Taken) -> Vec<&str> {
@@ -410,12 +423,25 @@ mod tests {
         assert_eq!(letter.reject.reason, Reason::Mapping);
         assert!(letter.reject.detail.ends_with("(and 1 more)"));
         assert!(letter.value.unwrap().starts_with(b"[{\"odd\""));
-        let empty = read(
+        let empty = read_as(
             Content::Control(Control::Inventory),
             &message(None, Some("{}")),
-            WALL,
         );
         assert_eq!(empty.letter.unwrap().reject.reason, Reason::KeyMismatch);
+    }
+
+    #[test]
+    fn an_event_of_an_alias_is_the_identitys() {
+        let entry = br#"{"identity":"a","aliases":["b"]}"#;
+        let mut aliases = Aliases::default();
+        aliases.declare(&Entry::read(entry).unwrap());
+        let sources = Sources::load(None).unwrap();
+        let content = Content::Raw(sources.reader("auto").unwrap());
+        let event = r#"{"ts":1790000000,"identity":"b","action":"x"}"#;
+        let taken = read(content, &aliases, &message(None, Some(event)), WALL);
+        assert_eq!(taken.records[0].key, b"a");
+        assert!(values(&taken)[0].contains(r#""identity":"a""#));
+        assert!(values(&taken)[0].contains(r#""uid":"raw/3/17""#));
     }
 
     #[test]
@@ -428,11 +454,11 @@ mod tests {
     fn inventory_and_rulings_are_passed_on_as_they_are() {
         let value = r#"{"identity":"a","timezone":"Europe/Zurich"}"#;
         let content = Content::Control(Control::Inventory);
-        let taken = read(content, &message(Some("a"), Some(value)), WALL);
+        let taken = read_as(content, &message(Some("a"), Some(value)));
         assert_eq!(taken.outcome(), Outcome::Control);
         assert_eq!(taken.records[0].control, Some(Control::Inventory));
         assert_eq!(values(&taken), [value]);
-        let removed = read(content, &message(Some("a"), None), WALL);
+        let removed = read_as(content, &message(Some("a"), None));
         assert_eq!(removed.records[0].value, None);
     }
 }
