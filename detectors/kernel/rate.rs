@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::surprise::Surprise;
 use super::tails::Expected;
 use super::time::HourOfWeek;
 
@@ -14,7 +15,7 @@ pub struct Rate {
     /// Decayed sums of the regression of squared residuals on `mean` and `mean^2`.
     fit: Fit,
     /// How its hours surprise the model.
-    tail: Tail,
+    surprise: Surprise,
     /// Hours in a row above what winsorising lets through.
     above: u8,
     /// Hours learned, at most [`u16::MAX`].
@@ -26,18 +27,6 @@ pub struct Rate {
 struct Cell {
     calls: f32,
     visits: f32,
-}
-
-/// How far the surprise `-ln p` of closed hours reaches beyond what the model says: a Pareto tail
-/// above [`Tail::FROM`] (Hill 1975), as SPOT fits one to a stream (Siffer et al., KDD 2017).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Tail {
-    /// Hours, decayed.
-    hours: f64,
-    /// Those of them whose surprise was above [`Tail::FROM`].
-    over: f64,
-    /// Sum over those of `ln(surprise / FROM)`.
-    excess: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +45,7 @@ impl Default for Rate {
             cells,
             level: (0.0, 0.0),
             fit: Fit::default(),
-            tail: Tail::default(),
+            surprise: Surprise::default(),
             above: 0,
             hours: 0,
         }
@@ -105,7 +94,7 @@ impl Rate {
     /// widely than any model: never less than `ln_p` itself.
     #[must_use]
     pub fn calibrate(&self, ln_p: f64) -> f64 {
-        self.tail.calibrate(ln_p)
+        self.surprise.calibrate(ln_p)
     }
 
     /// Visits of `cell`, decayed.
@@ -144,7 +133,7 @@ impl Rate {
             self.fit.learn(&expected, if warm { capped } else { count });
         }
         if warm {
-            self.tail.learn(&expected, capped);
+            self.surprise.learn(surprise(&expected, capped), PER_DAY);
         }
     }
 
@@ -154,7 +143,7 @@ impl Rate {
         let high = expected.mean + 6.0 * libm::sqrt(expected.variance()) + 3.0;
         let count = (count as f64).min(high);
         self.add(cell, count);
-        self.tail.learn(&expected, count);
+        self.surprise.learn(surprise(&expected, count), PER_DAY);
     }
 
     /// Takes in `weeks` whole weeks without a call.
@@ -169,7 +158,7 @@ impl Rate {
         let kept = libm::pow(LEVEL_KEPT, hours);
         self.level.0 *= kept;
         self.level.1 = self.level.1 * kept + (1.0 - kept) / (1.0 - LEVEL_KEPT);
-        self.tail.skip_hours(hours);
+        self.surprise.skip(hours, PER_DAY);
         self.hours = self
             .hours
             .saturating_add((weeks * 168).min(i64::from(u16::MAX)) as u16);
@@ -185,41 +174,12 @@ impl Rate {
     }
 }
 
-impl Tail {
-    /// The surprise from which on the tail is fitted: `ln 50`.
-    const FROM: f64 = 3.912;
-
-    /// The exceedance rate and the Pareto index are shrunk to 2 % of 20 hours and to 0.18, about what
-    /// an exponential surprise has, of five exceedances.
-    fn calibrate(&self, ln_p: f64) -> f64 {
-        let surprise = -ln_p;
-        if surprise <= Self::FROM {
-            return ln_p;
-        }
-        let rate = ((self.over + 0.4) / (self.hours + 20.0)).min(0.2);
-        let index = ((5.0 * 0.18 + self.excess) / (5.0 + self.over)).clamp(0.05, 1.5);
-        let fitted = libm::log(rate) - libm::log(surprise / Self::FROM) / index;
-        fitted.max(ln_p)
-    }
-
-    fn learn(&mut self, expected: &Expected, count: f64) {
-        self.skip_hours(1.0);
-        // Nothing below one deviation has a surprise worth computing.
-        if count > expected.mean + libm::sqrt(expected.variance()) {
-            let surprise = -expected.ln_upper(count);
-            if surprise > Self::FROM {
-                self.over += 1.0;
-                self.excess += libm::log(surprise / Self::FROM);
-            }
-        }
-    }
-
-    /// Takes in so many hours without surprise.
-    fn skip_hours(&mut self, hours: f64) {
-        let kept = libm::pow(TAIL_KEPT, hours);
-        self.hours = self.hours * kept + (1.0 - kept) / (1.0 - TAIL_KEPT);
-        self.over *= kept;
-        self.excess *= kept;
+/// How surprising `count` is, `-ln p`; nothing below one deviation has a surprise worth computing.
+fn surprise(expected: &Expected, count: f64) -> f64 {
+    if count > expected.mean + libm::sqrt(expected.variance()) {
+        -expected.ln_upper(count)
+    } else {
+        0.0
     }
 }
 
@@ -270,8 +230,8 @@ const CELL_KEPT: f64 = 0.93;
 const LEVEL_KEPT: f64 = 0.995;
 /// What the fit keeps from one hour to the next: a half-life of about 14 days.
 const FIT_KEPT: f64 = 0.998;
-/// What the tail keeps from one hour to the next: a half-life of about 58 days.
-const TAIL_KEPT: f64 = 0.9995;
+/// Hours a day.
+const PER_DAY: f64 = 24.0;
 /// Hours before counts are cut back: winsorising from the first day locks the mean low.
 const WARM_HOURS: u16 = 3 * 168;
 
