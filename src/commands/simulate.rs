@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
-use crate::simulate::{Attack, Bank, Label, Line, Plan, PlanError};
+use crate::simulate::{Attack, Bank, Label, Line, ListError, Nuisance, Plan, PlanError};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -26,15 +27,28 @@ pub struct SimulateArgs {
     pub identities: usize,
     /// Days to simulate
     ///
-    /// At most 600; the last one is Friday 2026-11-13.
+    /// At most 600.
     #[arg(long, default_value_t = 42, value_name = "D", env = "NHIWATCH_DAYS")]
     pub days: u32,
+    /// The last day
+    ///
+    /// Trading holidays are known for 2025 and 2026.
+    #[arg(
+        long,
+        default_value = "2026-11-13",
+        value_name = "DATE",
+        env = "NHIWATCH_UNTIL"
+    )]
+    pub until: NaiveDate,
     /// The same seed gives the same bank
     ///
     /// Byte for byte.
     #[arg(long, default_value_t = 1, value_name = "S", env = "NHIWATCH_SEED")]
     pub seed: u64,
-    /// Attacks among A1, A3, A5, A7, A8, such as A3,A5x2; or none, or all
+    /// Attacks among A1 to A18, such as A3,A5x2; or none, all, or standard
+    ///
+    /// `all` is one of each, `standard` one of each for every 50 identities. docs/simulation.md
+    /// describes them.
     #[arg(
         long,
         default_value = "none",
@@ -50,12 +64,24 @@ pub struct SimulateArgs {
         env = "NHIWATCH_STRENGTH"
     )]
     pub strength: f64,
-    /// Add harmless changes that should not alert, labelled as such
-    #[arg(long, env = "NHIWATCH_NUISANCES")]
-    pub nuisances: bool,
+    /// Harmless changes that should not alert, labelled as such
+    ///
+    /// Among N1 to N18, such as N1,N4x3; or none, all, or standard. Without a value: all.
+    #[arg(
+        long,
+        default_value = "none",
+        num_args = 0..=1,
+        default_missing_value = "all",
+        value_name = "LIST",
+        env = "NHIWATCH_NUISANCES"
+    )]
+    pub nuisances: String,
     /// Where to write what happened to whom, as NDJSON
     #[arg(long, value_name = "FILE", env = "NHIWATCH_LABELS")]
     pub labels: Option<PathBuf>,
+    /// Where to write what the bank declares of its identities, as an inventory in YAML
+    #[arg(long, value_name = "FILE", env = "NHIWATCH_SIMULATE_INVENTORY")]
+    pub inventory: Option<PathBuf>,
     /// How cloud roles are written: as their audit trail does, or in our event schema
     #[arg(long, value_enum, default_value_t = Format::Mixed, env = "NHIWATCH_SIMULATE_FORMAT")]
     pub format: Format,
@@ -80,6 +106,9 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.labels {
         write_labels(path, &bank.labels())?;
     }
+    if let Some(path) = &args.inventory {
+        write_inventory(path, &bank)?;
+    }
     let bar = progress(args.days);
     let written = write_events(&mut io::stdout().lock(), bank.events(), &bar);
     bar.finish_and_clear();
@@ -99,25 +128,41 @@ fn bank(args: &SimulateArgs) -> Result<Bank, Failure> {
         let (days, identities) = (args.days, args.identities);
         return Err(usage(PlanError::Size { days, identities }));
     }
-    let mut plan = Plan::new(args.identities, args.days, args.seed);
-    plan.attacks = Attack::list(&args.attacks).map_err(usage)?;
+    let unread = |flag: &str, error: ListError| Failure::Usage(format!("{flag}: {error}"));
+    let mut plan = Plan::new(args.identities, args.days, args.seed).until(args.until);
+    plan.attacks = match args.attacks.trim() {
+        "standard" => Attack::standard(args.identities),
+        list => Attack::list(list).map_err(|error| unread("--attacks", error))?,
+    };
     plan.strength = args.strength;
-    plan.nuisances = args.nuisances;
+    plan.nuisances =
+        Nuisance::list(&args.nuisances, &plan).map_err(|error| unread("--nuisances", error))?;
     plan.native = args.format == Format::Native;
     Bank::new(&plan).map_err(usage)
 }
 
 fn write_labels(path: &Path, labels: &[Label]) -> Result<(), Failure> {
+    let lines = labels.iter().map(|label| label.json() + "\n");
+    write_file("labels", path, lines)
+}
+
+fn write_inventory(path: &Path, bank: &Bank) -> Result<(), Failure> {
+    let list = bank.inventory().map(|entry| entry.yaml());
+    let head = "identities:\n".to_owned();
+    write_file("inventory", path, std::iter::once(head).chain(list))
+}
+
+fn write_file(what: &str, path: &Path, parts: impl Iterator<Item = String>) -> Result<(), Failure> {
     let write = || -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
-        for label in labels {
-            writeln!(file, "{}", label.json())?;
+        for part in parts {
+            file.write_all(part.as_bytes())?;
         }
         file.flush()
     };
     write().map_err(|error| {
         Failure::Environment(format!(
-            "labels file {} cannot be written ({error}): name a file in a folder you may write to",
+            "{what} file {} cannot be written ({error}): name a file in a folder you may write to",
             path.display()
         ))
     })
@@ -164,8 +209,10 @@ mod tests {
             seed: 1,
             attacks: attacks.to_owned(),
             strength: 1.0,
-            nuisances: false,
+            nuisances: "none".to_owned(),
+            until: NaiveDate::from_ymd_opt(2026, 11, 13).unwrap(),
             labels: None,
+            inventory: None,
             format: Format::Native,
         }
     }

@@ -4,9 +4,15 @@ use chrono::{NaiveTime, Timelike};
 use serde_json::Value;
 
 use super::*;
+use crate::digest;
+use sha2::{Digest as _, Sha256};
 
 fn plan(identities: usize, days: u32, seed: u64) -> Plan {
     Plan::new(identities, days, seed)
+}
+
+fn attacks(list: &str) -> Vec<Attack> {
+    Attack::list(list).unwrap()
 }
 
 fn lines(plan: &Plan) -> Vec<Line> {
@@ -24,8 +30,8 @@ fn texts(plan: &Plan) -> Vec<String> {
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let mut one = plan(20, 6, 7);
-    one.attacks = Attack::ALL.to_vec();
-    one.nuisances = true;
+    one.attacks = attacks("A1,A3,A5,A7,A8");
+    one.nuisances = vec![Nuisance::Deployment, Nuisance::MonthEnd];
     assert_eq!(texts(&one), texts(&one));
     assert_ne!(
         texts(&one),
@@ -41,8 +47,8 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 #[test]
 fn events_come_in_the_order_of_time_and_within_the_run() {
     let mut plan = plan(20, 6, 7);
-    plan.attacks = Attack::ALL.to_vec();
-    plan.nuisances = true;
+    plan.attacks = attacks("A1,A3,A5,A7,A8");
+    plan.nuisances = vec![Nuisance::Deployment, Nuisance::MonthEnd];
     let lines = lines(&plan);
     assert!(lines.is_sorted_by_key(|line| line.ts_micros));
     let end = (plan.start + Duration::days(6)).timestamp_micros();
@@ -52,16 +58,16 @@ fn events_come_in_the_order_of_time_and_within_the_run() {
 
 #[test]
 fn an_attack_only_adds_events_and_only_of_its_victim() {
-    let peace = plan(20, 8, 3);
+    let peace = plan(40, 8, 3);
     let mut war = peace.clone();
-    war.attacks = Attack::list("all").unwrap();
+    war.attacks = attacks("A1,A2,A3,A4,A5,A6,A7,A8,A11,A12,A14,A16,A17");
     let bank = Bank::new(&war).unwrap();
     let victims: BTreeSet<_> = bank
         .labels()
         .into_iter()
         .map(|label| label.identity)
         .collect();
-    assert_eq!(victims.len(), Attack::ALL.len(), "victims are distinct");
+    assert_eq!(victims.len(), war.attacks.len(), "victims are distinct");
     let before: BTreeSet<_> = texts(&peace).into_iter().collect();
     let mut kept = 0;
     for line in bank.events() {
@@ -120,7 +126,7 @@ fn ordinary_orders_are_inside_the_session_through_both_clock_changes_and_holiday
 #[test]
 fn every_line_is_a_record_of_its_form() {
     let mut mixed = plan(20, 6, 5);
-    mixed.attacks = Attack::ALL.to_vec();
+    mixed.attacks = attacks("A1,A3,A5,A7,A8");
     let mut forms = BTreeMap::new();
     let mut uids = BTreeSet::new();
     for line in lines(&mixed) {
@@ -197,11 +203,49 @@ fn the_bank_makes_a_moderate_number_of_events() {
     }
 }
 
+/// The bytes of banks that other tests and published figures rest on.
+///
+/// Elsewhere the last digit of a logarithm may differ, and with it a byte.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn banks_of_before_keep_their_bytes() {
+    for (identities, days, seed, list, events, labels) in [
+        (
+            20,
+            35,
+            7,
+            "A1,A3,A5x2,A7x2,A8",
+            "24a45668e8cc4a3f1e3b15a724fdda71883f387e8aaa2949d878876647eb3929",
+            "364e8d80ee204463b561ec593ff5c41ec34aa03901032dc27da87cc49272c6e7",
+        ),
+        (
+            40,
+            42,
+            3,
+            "A1x2,A3x3,A5x3,A7x2,A8x2",
+            "8b9847fb4f23bb24318b6f3f43648ec3cf40a03700d715527c51c905ae674b33",
+            "d9f67dc2e3e0cbac0b7e3f432dbf0a151c10745ad2edb837461ed2ebb090b1f1",
+        ),
+    ] {
+        let mut plan = plan(identities, days, seed);
+        plan.attacks = attacks(list);
+        let bank = Bank::new(&plan).unwrap();
+        let hash = |lines: &mut dyn Iterator<Item = String>| {
+            let mut hash = Sha256::new();
+            lines.for_each(|line| hash.update(line + "\n"));
+            digest::hex(hash)
+        };
+        assert_eq!(hash(&mut bank.events().map(|line| line.json)), events);
+        let rows = bank.labels();
+        assert_eq!(hash(&mut rows.iter().map(Label::json)), labels);
+    }
+}
+
 #[test]
 fn labels_match_events_in_the_scored_part_of_the_run() {
     let mut plan = plan(40, 42, 9);
     plan.attacks = Attack::list("A1x2,A3x3,A5x3,A7x2,A8x2").unwrap();
-    plan.nuisances = true;
+    plan.nuisances = vec![Nuisance::Deployment, Nuisance::MonthEnd];
     let bank = Bank::new(&plan).unwrap();
     let labels = bank.labels();
     let victims: BTreeSet<_> = labels.iter().map(|label| &label.identity).collect();
@@ -271,7 +315,7 @@ fn attack_lists_are_read_and_mistakes_named() {
     assert_eq!(Attack::list("A3, A5x2").unwrap(), two);
     for wrong in ["A99", "A3,", "A5x0", "A5xx", "burst"] {
         let error = Attack::list(wrong).unwrap_err().to_string();
-        assert!(error.contains("A3") && error.contains("A8"), "{error}");
+        assert!(error.contains("A1 to A18"), "{error}");
     }
 }
 
