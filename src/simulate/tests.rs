@@ -7,12 +7,120 @@ use super::*;
 use crate::digest;
 use sha2::{Digest as _, Sha256};
 
-fn plan(identities: usize, days: u32, seed: u64) -> Plan {
+pub(super) fn plan(identities: usize, days: u32, seed: u64) -> Plan {
     Plan::new(identities, days, seed)
 }
 
 fn attacks(list: &str) -> Vec<Attack> {
     Attack::list(list).unwrap()
+}
+
+/// A short run in which everything happens.
+fn eventful(seed: u64) -> Plan {
+    let mut plan = plan(100, 14, seed);
+    plan = plan.until(NaiveDate::from_ymd_opt(2026, 11, 27).unwrap());
+    plan.attacks = attacks("all");
+    plan.nuisances = Nuisance::list("all", &plan).unwrap();
+    assert!(plan.nuisances.len() >= 16);
+    plan
+}
+
+/// All events of one identity, as objects of the event schema.
+fn history(bank: &Bank, identity: &str) -> Vec<Value> {
+    let mut only = Events {
+        bank,
+        identities: bank.identities.clone(),
+        injected: 0,
+        day: 0,
+        ready: VecDeque::new(),
+        later: Vec::new(),
+    };
+    only.identities.retain(|who| who.name == identity);
+    let own = only.filter(|line| line.identity == identity);
+    own.map(|line| parsed(&line)).collect()
+}
+
+pub(super) fn at(event: &Value) -> DateTime<Utc> {
+    let text = event["ts"].as_str().unwrap();
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+/// What a scenario did to one identity.
+pub(super) struct Story {
+    pub(super) label: Label,
+    /// Everything it would have done in peace.
+    pub(super) before: Vec<Value>,
+    /// Everything it did.
+    pub(super) after: Vec<Value>,
+    /// What only happened because of the scenario.
+    pub(super) added: Vec<Value>,
+    /// What did not happen because of it.
+    pub(super) gone: Vec<Value>,
+}
+
+/// The stories of all labels of `scenario` in the run of `plan`.
+pub(super) fn stories(plan: &Plan, scenario: &str) -> Vec<Story> {
+    stories_of(plan, |label| label.scenario == scenario)
+}
+
+pub(super) fn stories_of(plan: &Plan, wanted: impl Fn(&Label) -> bool) -> Vec<Story> {
+    let war = Plan {
+        native: true,
+        ..plan.clone()
+    };
+    let peace = Plan {
+        attacks: Vec::new(),
+        nuisances: Vec::new(),
+        ..war.clone()
+    };
+    let (war, peace) = (Bank::new(&war).unwrap(), Bank::new(&peace).unwrap());
+    let mut labels = war.labels();
+    labels.retain(wanted);
+    let stories = labels.into_iter().map(|label| {
+        let before = history(&peace, &label.identity);
+        let after = history(&war, &label.identity);
+        let less = |these: &[Value], those: &[Value]| {
+            let those: BTreeSet<_> = those.iter().map(|event| event["uid"].to_string()).collect();
+            let mut these = these.to_vec();
+            these.retain(|event| !those.contains(&event["uid"].to_string()));
+            these
+        };
+        Story {
+            added: less(&after, &before),
+            gone: less(&before, &after),
+            label,
+            before,
+            after,
+        }
+    });
+    stories.collect()
+}
+
+impl Story {
+    /// What happened while it was labelled.
+    pub(super) fn inside(&self) -> impl Iterator<Item = &Value> {
+        let span = self.label.from..=self.label.to;
+        let events = self.after.iter();
+        events.filter(move |event| span.contains(&at(event)))
+    }
+
+    /// The different values of `field` before the label.
+    pub(super) fn known(&self, field: &str) -> BTreeSet<&str> {
+        let early = self
+            .before
+            .iter()
+            .filter(|event| at(event) < self.label.from);
+        early.map(|event| event[field].as_str().unwrap()).collect()
+    }
+}
+
+/// The different values of `field`.
+pub(super) fn values<'a>(
+    events: impl IntoIterator<Item = &'a Value>,
+    field: &str,
+) -> BTreeSet<&'a str> {
+    let events = events.into_iter();
+    events.map(|event| event[field].as_str().unwrap()).collect()
 }
 
 fn lines(plan: &Plan) -> Vec<Line> {
@@ -29,9 +137,7 @@ fn texts(plan: &Plan) -> Vec<String> {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
-    let mut one = plan(20, 6, 7);
-    one.attacks = attacks("A1,A3,A5,A7,A8");
-    one.nuisances = vec![Nuisance::Deployment, Nuisance::MonthEnd];
+    let one = eventful(7);
     assert_eq!(texts(&one), texts(&one));
     assert_ne!(
         texts(&one),
@@ -46,14 +152,33 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 
 #[test]
 fn events_come_in_the_order_of_time_and_within_the_run() {
-    let mut plan = plan(20, 6, 7);
-    plan.attacks = attacks("A1,A3,A5,A7,A8");
-    plan.nuisances = vec![Nuisance::Deployment, Nuisance::MonthEnd];
+    let plan = eventful(7);
     let lines = lines(&plan);
     assert!(lines.is_sorted_by_key(|line| line.ts_micros));
-    let end = (plan.start + Duration::days(6)).timestamp_micros();
+    let end = (plan.start + Duration::days(i64::from(plan.days))).timestamp_micros();
     let run = plan.start.timestamp_micros()..end;
     assert!(lines.iter().all(|line| run.contains(&line.ts_micros)));
+}
+
+#[test]
+fn what_befalls_some_leaves_the_bytes_of_all_others() {
+    let war = eventful(9);
+    let bank = Bank::new(&war).unwrap();
+    let labels = bank.labels();
+    let victims: BTreeSet<_> = labels.iter().map(|label| &label.identity).collect();
+    let peace = Plan {
+        attacks: Vec::new(),
+        nuisances: Vec::new(),
+        ..war.clone()
+    };
+    let others = |plan: &Plan| -> Vec<String> {
+        let others = lines(plan).into_iter();
+        let others = others.filter(|line| !victims.contains(&line.identity));
+        others.map(|line| line.json).collect()
+    };
+    let peaceful = others(&peace);
+    assert!(peaceful.len() > 10_000, "{}", peaceful.len());
+    assert_eq!(others(&war), peaceful);
 }
 
 #[test]
@@ -81,7 +206,7 @@ fn an_attack_only_adds_events_and_only_of_its_victim() {
 }
 
 /// Regular hours of the venues in their own local time, said here a second time on purpose.
-fn in_session(mic: &str, ts: i64) -> bool {
+pub(super) fn in_session(mic: &str, ts: i64) -> bool {
     let at = DateTime::from_timestamp_micros(ts).unwrap();
     let (zone, open, close) = match mic {
         "XLON" => (chrono_tz::Europe::London, (8, 0), (16, 30)),

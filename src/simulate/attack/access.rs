@@ -101,7 +101,7 @@ impl Stage<'_> {
         let start = self.plan.start.date_naive();
         // In a run too short to fall asleep, it was asleep before.
         let asleep = match days.checked_sub(SLEEP + 1) {
-            Some(spare) => victim.chance.whole(1, spare.min(9) + 1),
+            Some(spare) => victim.chance.whole(spare.min(7), spare.min(9) + 1),
             None => 0,
         };
         let asleep = start + Duration::days(asleep as i64);

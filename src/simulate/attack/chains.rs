@@ -75,13 +75,14 @@ impl Stage<'_> {
         chance: &mut Chance,
         instance: usize,
     ) -> Result<(), PlanError> {
-        let agents = self.free(|who| who.family == Family::Agent).len();
-        let family = if agents < FEWEST_PEERS {
+        let free = |family| self.free(|who| who.family == family).len();
+        let family = if free(Family::Agent) < FEWEST_PEERS {
             Family::Cloud
         } else {
             Family::Agent
         };
-        let most = self.size(PEERS).max(FEWEST_PEERS);
+        // A third of them stays for others.
+        let most = self.size(PEERS).min(free(family) * 2 / 3).max(FEWEST_PEERS);
         let peers = self.choose_many(chance, most, |who| who.family == family);
         if peers.len() < FEWEST_PEERS {
             return Err(PlanError::NoVictim(Attack::ManyPeers.code()));

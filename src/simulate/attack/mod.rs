@@ -4,6 +4,8 @@ mod access;
 mod cadence;
 mod chains;
 mod orders;
+#[cfg(test)]
+mod tests;
 mod volume;
 
 use super::PlanError;

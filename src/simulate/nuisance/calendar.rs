@@ -9,14 +9,13 @@ use crate::simulate::identity::{Identity, ZONES};
 use crate::simulate::market::VENUES;
 use crate::simulate::stage::{DAY, Sign, Stage, is_month_end, is_weekday, midnight};
 
-/// How many days after a clock change are labelled.
-const SETTLING: i64 = 7;
+use super::SETTLING;
 
 /// Whether the clocks of `zone` change on `day`.
 pub(super) fn clock_change(zone: Tz, day: NaiveDate) -> bool {
     let offset = |day: NaiveDate| {
-        let noon = day.and_hms_opt(0, 0, 0).unwrap_or_default();
-        zone.offset_from_utc_datetime(&noon).fix()
+        let start = day.and_hms_opt(0, 0, 0).unwrap_or_default();
+        zone.offset_from_utc_datetime(&start).fix()
     };
     offset(day) != offset(day + Duration::days(1))
 }

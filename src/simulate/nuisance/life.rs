@@ -11,7 +11,7 @@ const SECOND: i64 = 1_000_000;
 impl Stage<'_> {
     /// N11: one to two minutes ahead, for three days.
     pub(super) fn clock_skew(&mut self, sign: Sign, who: &Identity, victim: &mut Identity) {
-        let first = self.a_day(&mut victim.chance, is_weekday);
+        let first = self.a_day_with_room(&mut victim.chance, 4);
         let ahead = victim.chance.whole(60, 120) as i64 * SECOND;
         let from = midnight(first);
         self.change(who, from, from + 3 * DAY, What::Later(ahead));

@@ -3,13 +3,21 @@
 mod calendar;
 mod life;
 mod release;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
+use chrono::NaiveDate;
+
+use super::act::Act;
 use super::ask::{self, ListError};
 use super::chance::Chance;
 use super::identity::{Family, Identity};
 use super::stage::{DAY, SCRIPT_STREAMS, Sign, Stage, scored_days};
 use super::{Plan, PlanError};
+
+/// How many days of a change that lasts are labelled.
+const SETTLING: i64 = 7;
 
 /// A scripted harmless change. `docs/simulation.md` says what each does.
 ///
@@ -62,8 +70,8 @@ pub(super) const CHOOSIEST_FIRST: [Nuisance; 18] = [
     Nuisance::MovedJob,
     Nuisance::MonthlyJob,
     Nuisance::ModelUpgrade,
-    Nuisance::Deployment,
     Nuisance::GroupDeployment,
+    Nuisance::Deployment,
     Nuisance::AddressPool,
     Nuisance::MonthEnd,
     Nuisance::LoadTest,
@@ -205,7 +213,7 @@ impl Nuisance {
 }
 
 /// Whether `who` can be the victim.
-fn fits(nuisance: Nuisance, days: &[chrono::NaiveDate], who: &Identity) -> bool {
+fn fits(nuisance: Nuisance, days: &[NaiveDate], who: &Identity) -> bool {
     let family = who.family;
     let native = matches!(
         family,
@@ -214,8 +222,7 @@ fn fits(nuisance: Nuisance, days: &[chrono::NaiveDate], who: &Identity) -> bool 
     match nuisance {
         Nuisance::Deployment | Nuisance::AddressPool => family == Family::Cloud,
         Nuisance::MonthEnd => matches!(family, Family::Payment | Family::Batch),
-        Nuisance::BlueGreen => native || family == Family::Batch,
-        Nuisance::KeyRotation => native || family == Family::Batch,
+        Nuisance::BlueGreen | Nuisance::KeyRotation => native || family == Family::Batch,
         Nuisance::ClockChange => {
             who.keeps_hours()
                 && days
@@ -228,8 +235,7 @@ fn fits(nuisance: Nuisance, days: &[chrono::NaiveDate], who: &Identity) -> bool 
         Nuisance::EarlyClose => {
             family == Family::Algo && days.iter().any(|&day| who.market().early(day).is_some())
         }
-        Nuisance::RetryStorm | Nuisance::LoadTest => native,
-        Nuisance::PenTest => native,
+        Nuisance::RetryStorm | Nuisance::LoadTest | Nuisance::PenTest => native,
         Nuisance::ClockSkew => native || matches!(family, Family::Agent | Family::Batch),
         Nuisance::Onboarding => native || matches!(family, Family::Agent | Family::Cloud),
         Nuisance::MovedJob | Nuisance::MonthlyJob => family == Family::Batch,
@@ -289,6 +295,21 @@ impl Stage<'_> {
     fn nuisance_chance(&self, nuisance: Nuisance, instance: usize) -> Chance {
         let stream = (SCRIPT_STREAMS << 1) + ((nuisance as u64) << 20) + instance as u64;
         Chance::new(self.plan.seed, stream)
+    }
+
+    /// Keeps `acts` of a change that lasts, and labels its first week.
+    fn keep_lasting(&mut self, sign: Sign, mut acts: Vec<Act>) {
+        acts.retain(|act| act.ts < self.end);
+        let Some(from) = acts.iter().map(|act| act.ts).min() else {
+            return;
+        };
+        let week = acts
+            .iter()
+            .map(|act| act.ts)
+            .filter(|&ts| ts < from + SETTLING * DAY);
+        let to = week.max().unwrap_or(from);
+        self.label(sign, acts[0].who, from, to);
+        self.acts.append(&mut acts);
     }
 
     /// Labels the ordinary acts of `who` from `from` on, for at most so many days.

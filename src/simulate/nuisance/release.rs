@@ -9,13 +9,11 @@ use crate::simulate::identity::{Family, Identity};
 use crate::simulate::market::local;
 use crate::simulate::stage::{SECOND, Sign, Stage, is_weekday, midnight};
 
-use super::Nuisance;
+use super::{Nuisance, SETTLING};
 
 const HOUR: i64 = 3_600_000_000;
 /// How many of a group N3 befalls at most.
 const GROUP: usize = 5;
-/// How many days of a change that lasts are labelled.
-const SETTLING: i64 = 7;
 
 const NEW_API: Step = step(
     "s3:GetObjectTagging",
@@ -30,7 +28,7 @@ impl Stage<'_> {
     pub(super) fn deployment(&mut self, sign: Sign, victim: &mut Identity) {
         let first = self.a_day(&mut victim.chance, is_weekday);
         let acts = self.new_api(victim, micros(local(chrono_tz::UTC, first, 9, 0)));
-        self.keep(sign, acts);
+        self.keep_lasting(sign, acts);
     }
 
     /// N3: the same for some of one application's identities, on the same morning.
@@ -68,7 +66,7 @@ impl Stage<'_> {
                 ..who.clone()
             };
             let acts = self.new_api(victim, begin + nth as i64 * 120_000_000);
-            self.keep(sign, acts);
+            self.keep_lasting(sign, acts);
         }
         Ok(())
     }
@@ -163,12 +161,12 @@ impl Stage<'_> {
                 }
             }
         }
-        self.keep(sign, acts);
+        self.keep_lasting(sign, acts);
     }
 
-    /// 06:00 UTC of a scored weekday.
+    /// 06:00 UTC of a scored day that leaves a week to watch.
     fn a_morning(&self, victim: &mut Identity) -> i64 {
-        let day = self.a_day(&mut victim.chance, is_weekday);
+        let day = self.a_day_with_room(&mut victim.chance, SETTLING as usize);
         micros(local(chrono_tz::UTC, day, 6, 0))
     }
 }
