@@ -123,7 +123,10 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
 }
 
 fn bank(args: &SimulateArgs) -> Result<Bank, Failure> {
-    let usage = |error: PlanError| Failure::Usage(error.to_string());
+    Bank::new(&plan(args)?).map_err(usage)
+}
+
+fn plan(args: &SimulateArgs) -> Result<Plan, Failure> {
     if !(1..=Plan::MAX_DAYS).contains(&args.days) {
         let (days, identities) = (args.days, args.identities);
         return Err(usage(PlanError::Size { days, identities }));
@@ -138,7 +141,11 @@ fn bank(args: &SimulateArgs) -> Result<Bank, Failure> {
     plan.nuisances =
         Nuisance::list(&args.nuisances, &plan).map_err(|error| unread("--nuisances", error))?;
     plan.native = args.format == Format::Native;
-    Bank::new(&plan).map_err(usage)
+    Ok(plan)
+}
+
+fn usage(error: PlanError) -> Failure {
+    Failure::Usage(error.to_string())
 }
 
 fn write_labels(path: &Path, labels: &[Label]) -> Result<(), Failure> {
@@ -292,5 +299,73 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(text.contains("\"scenario\":\"A5\""), "{text}");
+    }
+
+    #[test]
+    fn the_inventory_is_yaml_and_declares_every_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.yaml");
+        let bank = bank(&args("A10")).unwrap();
+        write_inventory(&path, &bank).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let file: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let entries = file["identities"].as_array().unwrap();
+        let names = entries.iter().map(|entry| entry["identity"].as_str());
+        assert!(names.eq(bank.identities().map(Some)), "{text}");
+        for entry in entries {
+            let zone = entry["timezone"].as_str().unwrap();
+            assert!(zone.parse::<chrono_tz::Tz>().is_ok(), "{entry}");
+            assert!(
+                (1..=4).contains(&entry["tier"].as_u64().unwrap()),
+                "{entry}"
+            );
+            for field in ["kind", "owner", "app", "env", "group"] {
+                assert!(entry[field].is_string(), "{field} in {entry}");
+            }
+            let algo = entry["kind"] == "algo";
+            assert!(
+                !algo
+                    || entry["schedule"][0]
+                        .as_str()
+                        .unwrap()
+                        .starts_with("Mon-Fri ")
+            );
+        }
+        let retired = entries.iter().filter(|entry| entry["status"] == "retired");
+        let dates: Vec<_> = retired
+            .map(|entry| entry["decommissioned"].is_string())
+            .collect();
+        assert_eq!(dates, [true]);
+    }
+
+    #[test]
+    fn nuisances_are_a_switch_or_a_list() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            simulate: SimulateArgs,
+        }
+        let asked = |flags: &[&str]| {
+            let flags = std::iter::once("simulate").chain(flags.iter().copied());
+            let line = <Line as clap::Parser>::try_parse_from(flags).unwrap();
+            plan(&line.simulate).unwrap().nuisances
+        };
+        assert_eq!(asked(&[]), []);
+        let all = asked(&["--nuisances", "--until", "2026-12-04"]);
+        assert!(all.len() >= 16, "{all:?}");
+        let list = asked(&["--nuisances", "N1,n4x2", "--days", "5"]);
+        let (one, four) = (Nuisance::Deployment, Nuisance::BlueGreen);
+        assert_eq!(list, [one, four, four]);
+        let wrong = SimulateArgs {
+            nuisances: "N1,N99".to_owned(),
+            ..args("none")
+        };
+        let error = bank(&wrong).unwrap_err();
+        assert!(
+            matches!(&error, Failure::Usage(text) if text.contains("--nuisances")
+                && text.contains("N99") && text.contains("N1 to N18"))
+        );
+        let standard = plan(&args("standard")).unwrap().attacks;
+        assert_eq!(standard, Attack::ALL);
     }
 }
