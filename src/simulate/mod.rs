@@ -15,6 +15,8 @@ mod inventory;
 mod market;
 mod nuisance;
 mod stage;
+#[cfg(test)]
+mod story;
 
 use std::collections::{BTreeMap, VecDeque};
 

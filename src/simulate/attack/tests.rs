@@ -6,7 +6,8 @@ use chrono::{Duration, NaiveDate, Timelike};
 use serde_json::Value;
 
 use crate::simulate::stage::scored_days;
-use crate::simulate::tests::{Story, at, in_session, plan, stories, stories_of, values};
+use crate::simulate::story::{Story, at, stories, stories_of, values};
+use crate::simulate::tests::{in_session, plan};
 use crate::simulate::{Attack, Bank, Plan};
 
 fn banks(list: &str) -> Vec<Plan> {

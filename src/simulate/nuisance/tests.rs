@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, Duration, NaiveDate, Timelike};
 
 use crate::simulate::stage::is_month_end;
-use crate::simulate::tests::{Story, at, in_session, plan, stories, values};
+use crate::simulate::story::{Story, at, stories, values};
+use crate::simulate::tests::{in_session, plan};
 use crate::simulate::{Bank, Nuisance, Plan};
 
 /// A run that holds clock changes, a holiday, a half day and month's ends.
