@@ -180,7 +180,8 @@ fn show(service: &Service, bank: &Bank) -> Result<ExitCode, Failure> {
         Ok(())
     };
     // The bank keeps an inventory: without time zones a clock change looks like strange hours.
-    for (identity, zone) in bank.inventory() {
+    for entry in bank.inventory() {
+        let (identity, zone) = (entry.identity, entry.timezone);
         let entry = serde_json::json!({"identity": identity, "timezone": zone}).to_string();
         let record = BaseRecord::to(&service.config.topics.inventory)
             .key(identity)

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
-use crate::simulate::{Attack, Bank, Label, Line, Plan, PlanError};
+use crate::simulate::{Attack, Bank, Label, Line, ListError, Nuisance, Plan, PlanError};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -26,15 +27,28 @@ pub struct SimulateArgs {
     pub identities: usize,
     /// Days to simulate
     ///
-    /// At most 600; the last one is Friday 2026-11-13.
+    /// At most 600.
     #[arg(long, default_value_t = 42, value_name = "D", env = "NHIWATCH_DAYS")]
     pub days: u32,
+    /// The last day
+    ///
+    /// Trading holidays are known for 2025 and 2026.
+    #[arg(
+        long,
+        default_value = "2026-11-13",
+        value_name = "DATE",
+        env = "NHIWATCH_UNTIL"
+    )]
+    pub until: NaiveDate,
     /// The same seed gives the same bank
     ///
     /// Byte for byte.
     #[arg(long, default_value_t = 1, value_name = "S", env = "NHIWATCH_SEED")]
     pub seed: u64,
-    /// Attacks among A1, A3, A5, A7, A8, such as A3,A5x2; or none, or all
+    /// Attacks among A1 to A18, such as A3,A5x2; or none, all, or standard
+    ///
+    /// `all` is one of each, `standard` one of each for every 50 identities. docs/simulation.md
+    /// describes them.
     #[arg(
         long,
         default_value = "none",
@@ -50,12 +64,24 @@ pub struct SimulateArgs {
         env = "NHIWATCH_STRENGTH"
     )]
     pub strength: f64,
-    /// Add harmless changes that should not alert, labelled as such
-    #[arg(long, env = "NHIWATCH_NUISANCES")]
-    pub nuisances: bool,
+    /// Harmless changes that should not alert, labelled as such
+    ///
+    /// Among N1 to N18, such as N1,N4x3; or none, all, or standard. Without a value: all.
+    #[arg(
+        long,
+        default_value = "none",
+        num_args = 0..=1,
+        default_missing_value = "all",
+        value_name = "LIST",
+        env = "NHIWATCH_NUISANCES"
+    )]
+    pub nuisances: String,
     /// Where to write what happened to whom, as NDJSON
     #[arg(long, value_name = "FILE", env = "NHIWATCH_LABELS")]
     pub labels: Option<PathBuf>,
+    /// Where to write what the bank declares of its identities, as an inventory in YAML
+    #[arg(long, value_name = "FILE", env = "NHIWATCH_SIMULATE_INVENTORY")]
+    pub inventory: Option<PathBuf>,
     /// How cloud roles are written: as their audit trail does, or in our event schema
     #[arg(long, value_enum, default_value_t = Format::Mixed, env = "NHIWATCH_SIMULATE_FORMAT")]
     pub format: Format,
@@ -80,6 +106,9 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.labels {
         write_labels(path, &bank.labels())?;
     }
+    if let Some(path) = &args.inventory {
+        write_inventory(path, &bank)?;
+    }
     let bar = progress(args.days);
     let written = write_events(&mut io::stdout().lock(), bank.events(), &bar);
     bar.finish_and_clear();
@@ -94,30 +123,53 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
 }
 
 fn bank(args: &SimulateArgs) -> Result<Bank, Failure> {
-    let usage = |error: PlanError| Failure::Usage(error.to_string());
+    Bank::new(&plan(args)?).map_err(usage)
+}
+
+fn plan(args: &SimulateArgs) -> Result<Plan, Failure> {
     if !(1..=Plan::MAX_DAYS).contains(&args.days) {
         let (days, identities) = (args.days, args.identities);
         return Err(usage(PlanError::Size { days, identities }));
     }
-    let mut plan = Plan::new(args.identities, args.days, args.seed);
-    plan.attacks = Attack::list(&args.attacks).map_err(usage)?;
+    let unread = |flag: &str, error: ListError| Failure::Usage(format!("{flag}: {error}"));
+    let mut plan = Plan::new(args.identities, args.days, args.seed).until(args.until);
+    plan.attacks = match args.attacks.trim() {
+        "standard" => Attack::standard(args.identities),
+        list => Attack::list(list).map_err(|error| unread("--attacks", error))?,
+    };
     plan.strength = args.strength;
-    plan.nuisances = args.nuisances;
+    plan.nuisances =
+        Nuisance::list(&args.nuisances, &plan).map_err(|error| unread("--nuisances", error))?;
     plan.native = args.format == Format::Native;
-    Bank::new(&plan).map_err(usage)
+    Ok(plan)
+}
+
+fn usage(error: PlanError) -> Failure {
+    Failure::Usage(error.to_string())
 }
 
 fn write_labels(path: &Path, labels: &[Label]) -> Result<(), Failure> {
+    let lines = labels.iter().map(|label| label.json() + "\n");
+    write_file("labels", path, lines)
+}
+
+fn write_inventory(path: &Path, bank: &Bank) -> Result<(), Failure> {
+    let list = bank.inventory().map(|entry| entry.yaml());
+    let head = "identities:\n".to_owned();
+    write_file("inventory", path, std::iter::once(head).chain(list))
+}
+
+fn write_file(what: &str, path: &Path, parts: impl Iterator<Item = String>) -> Result<(), Failure> {
     let write = || -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
-        for label in labels {
-            writeln!(file, "{}", label.json())?;
+        for part in parts {
+            file.write_all(part.as_bytes())?;
         }
         file.flush()
     };
     write().map_err(|error| {
         Failure::Environment(format!(
-            "labels file {} cannot be written ({error}): name a file in a folder you may write to",
+            "{what} file {} cannot be written ({error}): name a file in a folder you may write to",
             path.display()
         ))
     })
@@ -164,8 +216,10 @@ mod tests {
             seed: 1,
             attacks: attacks.to_owned(),
             strength: 1.0,
-            nuisances: false,
+            nuisances: "none".to_owned(),
+            until: NaiveDate::from_ymd_opt(2026, 11, 13).unwrap(),
             labels: None,
+            inventory: None,
             format: Format::Native,
         }
     }
@@ -245,5 +299,73 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(text.contains("\"scenario\":\"A5\""), "{text}");
+    }
+
+    #[test]
+    fn the_inventory_is_yaml_and_declares_every_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.yaml");
+        let bank = bank(&args("A10")).unwrap();
+        write_inventory(&path, &bank).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let file: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let entries = file["identities"].as_array().unwrap();
+        let names = entries.iter().map(|entry| entry["identity"].as_str());
+        assert!(names.eq(bank.identities().map(Some)), "{text}");
+        for entry in entries {
+            let zone = entry["timezone"].as_str().unwrap();
+            assert!(zone.parse::<chrono_tz::Tz>().is_ok(), "{entry}");
+            assert!(
+                (1..=4).contains(&entry["tier"].as_u64().unwrap()),
+                "{entry}"
+            );
+            for field in ["kind", "owner", "app", "env", "group"] {
+                assert!(entry[field].is_string(), "{field} in {entry}");
+            }
+            let algo = entry["kind"] == "algo";
+            assert!(
+                !algo
+                    || entry["schedule"][0]
+                        .as_str()
+                        .unwrap()
+                        .starts_with("Mon-Fri ")
+            );
+        }
+        let retired = entries.iter().filter(|entry| entry["status"] == "retired");
+        let dates: Vec<_> = retired
+            .map(|entry| entry["decommissioned"].is_string())
+            .collect();
+        assert_eq!(dates, [true]);
+    }
+
+    #[test]
+    fn nuisances_are_a_switch_or_a_list() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            simulate: SimulateArgs,
+        }
+        let asked = |flags: &[&str]| {
+            let flags = std::iter::once("simulate").chain(flags.iter().copied());
+            let line = <Line as clap::Parser>::try_parse_from(flags).unwrap();
+            plan(&line.simulate).unwrap().nuisances
+        };
+        assert_eq!(asked(&[]), []);
+        let all = asked(&["--nuisances", "--until", "2026-12-04"]);
+        assert!(all.len() >= 16, "{all:?}");
+        let list = asked(&["--nuisances", "N1,n4x2", "--days", "5"]);
+        let (one, four) = (Nuisance::Deployment, Nuisance::BlueGreen);
+        assert_eq!(list, [one, four, four]);
+        let wrong = SimulateArgs {
+            nuisances: "N1,N99".to_owned(),
+            ..args("none")
+        };
+        let error = bank(&wrong).unwrap_err();
+        assert!(
+            matches!(&error, Failure::Usage(text) if text.contains("--nuisances")
+                && text.contains("N99") && text.contains("N1 to N18"))
+        );
+        let standard = plan(&args("standard")).unwrap().attacks;
+        assert_eq!(standard, Attack::ALL);
     }
 }

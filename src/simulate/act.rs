@@ -44,6 +44,10 @@ pub(super) struct Act {
     pub(super) ip: [u8; 4],
     pub(super) outcome: &'static str,
     pub(super) session: Option<u64>,
+    /// Which of its identity's keys signed; the first is 0.
+    pub(super) key: u64,
+    /// The approved change it belongs to.
+    pub(super) approval: Option<u32>,
     pub(super) facts: Facts,
 }
 
@@ -117,6 +121,9 @@ impl Act {
         }
         field("env", "prod");
         field("app", &identity.app);
+        if let Some(change) = self.approval {
+            field("approval_id", &format!("CHG-{change}"));
+        }
         match self.facts {
             Facts::None => {}
             Facts::Bytes(bytes) => {
@@ -212,6 +219,7 @@ impl Act {
                 "{{\"queueUrl\":\"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{target}\"}}"
             ),
             "secretsmanager" => format!("{{\"secretId\":\"{target}\"}}"),
+            "iam" => format!("{{\"roleName\":\"{target}\"}}"),
             _ => format!("{{\"keyId\":\"{target}\"}}"),
         }
     }
@@ -230,6 +238,7 @@ impl Act {
             "s3" => format!("arn:aws:s3:::{target}/part/{number:05}"),
             "dynamodb" => format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{target}"),
             "sqs" => format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{target}"),
+            "iam" => format!("arn:aws:iam::{ACCOUNT}:role/{target}"),
             "secretsmanager" => {
                 format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{target}")
             }
@@ -243,10 +252,10 @@ impl Act {
             let day = self.ts.div_euclid(86_400_000_000) as u64;
             format!(
                 "ASIA{:016X}",
-                (identity.tag ^ day).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                (identity.tag ^ self.key ^ day).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             )
         } else {
-            format!("key-{:010x}", identity.tag & 0xff_ffff_ffff)
+            format!("key-{:010x}", (identity.tag ^ self.key) & 0xff_ffff_ffff)
         }
     }
 
@@ -293,6 +302,7 @@ fn resource_type(service: &str) -> &'static str {
         "dynamodb" => "AWS::DynamoDB::Table",
         "sqs" => "AWS::SQS::Queue",
         "secretsmanager" => "AWS::SecretsManager::Secret",
+        "iam" => "AWS::IAM::Role",
         _ => "AWS::KMS::Key",
     }
 }

@@ -1,10 +1,10 @@
 //! What an ordinary day of each family looks like.
 
-use chrono::{Duration, NaiveDate, NaiveTime, TimeDelta, Timelike};
+use chrono::{DateTime, Duration, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 
 use super::act::{Act, Facts, Step};
 use super::identity::{Family, Identity};
-use super::market::{VENUES, is_weekend, local};
+use super::market::{is_weekend, local};
 
 const SECOND: f64 = 1_000_000.0;
 /// How far inside the session the algorithms stay.
@@ -17,7 +17,11 @@ impl Identity {
     pub(super) fn day(&mut self, date: NaiveDate, scale: f64) -> Vec<Act> {
         let mut acts = Vec::new();
         match self.family {
-            Family::Algo => self.trade(date, scale, &mut acts),
+            Family::Algo => {
+                if let Some((open, close)) = self.market().session(date) {
+                    self.trade(open, close, scale, &mut acts);
+                }
+            }
             Family::Batch => self.run_job(date, scale, &mut acts),
             _ => self.keep_hours(date, scale, &mut acts),
         }
@@ -66,12 +70,14 @@ impl Identity {
                 _ => "ok",
             },
             session,
+            key: 0,
+            approval: None,
             facts,
         }
     }
 
     fn order(&mut self) -> Facts {
-        let venue = &VENUES[self.venue];
+        let venue = self.market();
         let symbol = self.symbols[self.chance.zipf(self.symbols.len(), 0.8)];
         let quantity = 100 * (1 + self.chance.lognormal(3.0, 0.7) as u32);
         Facts::Order {
@@ -89,10 +95,13 @@ impl Identity {
     }
 
     /// Bursts of orders, each perhaps amended or cancelled a little later.
-    fn trade(&mut self, date: NaiveDate, scale: f64, acts: &mut Vec<Act>) {
-        let Some((open, close)) = VENUES[self.venue].session(date) else {
-            return;
-        };
+    pub(super) fn trade(
+        &mut self,
+        open: DateTime<Utc>,
+        close: DateTime<Utc>,
+        scale: f64,
+        acts: &mut Vec<Act>,
+    ) {
         let (first, last) = (micros(open + MARGIN), micros(close - MARGIN));
         let [create, amend, cancel] = [self.steps[0], self.steps[1], self.steps[2]];
         let mut hour = i64::MIN;

@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 
 use super::act::{Step, step};
 use super::chance::{Chance, Mood};
-use super::market::VENUES;
+use super::market::{VENUES, Venue};
 
 /// What sort of work an identity does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,7 +90,8 @@ const ROTA: [Family; 10] = [
     Family::Algo,
 ];
 
-const ZONES: [Tz; 3] = [
+/// Where those work who follow no venue.
+pub(super) const ZONES: [Tz; 3] = [
     chrono_tz::Europe::London,
     chrono_tz::Europe::Zurich,
     chrono_tz::America::New_York,
@@ -184,6 +185,26 @@ impl Identity {
             Family::Poller | Family::Cloud => self.rate,
             _ => 0.0,
         }
+    }
+
+    /// Whether its day follows the wall clock of its zone.
+    pub(super) fn keeps_hours(&self) -> bool {
+        matches!(
+            self.family,
+            Family::Algo | Family::Agent | Family::Payment | Family::Batch
+        )
+    }
+
+    /// The venue it trades on.
+    pub(super) fn market(&self) -> &'static Venue {
+        &VENUES[self.venue]
+    }
+
+    /// What it is one of: its application without the number.
+    pub(super) fn group(&self) -> &str {
+        self.app
+            .rsplit_once('-')
+            .map_or(&self.app, |(group, _)| group)
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Venue {
     close: (u32, u32),
     holidays: &'static [(i32, u32, u32)],
     half_days: &'static [(i32, u32, u32)],
+    /// When half days end.
+    early: (u32, u32),
     /// Instruments traded there.
     pub(super) symbols: &'static [&'static str],
     /// What amounts are in.
@@ -84,6 +86,7 @@ pub(super) static VENUES: [Venue; 3] = [
         close: (16, 0),
         holidays: US_HOLIDAYS,
         half_days: US_HALF_DAYS,
+        early: (13, 0),
         symbols: &[
             "IBM", "JPM", "GE", "KO", "XOM", "WMT", "DIS", "PFE", "BAC", "CVX",
         ],
@@ -96,6 +99,7 @@ pub(super) static VENUES: [Venue; 3] = [
         close: (16, 30),
         holidays: UK_HOLIDAYS,
         half_days: UK_HALF_DAYS,
+        early: (12, 30),
         symbols: &[
             "HSBA", "BP", "SHEL", "VOD", "AZN", "GSK", "RIO", "ULVR", "BARC",
         ],
@@ -108,6 +112,7 @@ pub(super) static VENUES: [Venue; 3] = [
         close: (16, 0),
         holidays: US_HOLIDAYS,
         half_days: US_HALF_DAYS,
+        early: (13, 0),
         symbols: &[
             "AAPL", "MSFT", "NVDA", "AMZN", "INTC", "CSCO", "ADBE", "PEP", "COST",
         ],
@@ -123,10 +128,29 @@ impl Venue {
         if is_weekend(day) || self.is_holiday(day) || is_in(day, self.half_days) {
             return None;
         }
-        Some((
+        Some(self.hours(day))
+    }
+
+    /// When `day` opens and closes, or would if it were a trading day.
+    pub(super) fn hours(&self, day: NaiveDate) -> (DateTime<Utc>, DateTime<Utc>) {
+        (
             local(self.zone, day, self.open.0, self.open.1),
             local(self.zone, day, self.close.0, self.close.1),
-        ))
+        )
+    }
+
+    /// The session of a half day; nothing on any other day.
+    pub(super) fn early(&self, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        is_in(day, self.half_days).then(|| {
+            let (open, _) = self.hours(day);
+            (open, local(self.zone, day, self.early.0, self.early.1))
+        })
+    }
+
+    /// Its regular hours as a declared window, such as `Mon-Fri 09:30-16:00`.
+    pub(super) fn window(&self) -> String {
+        let ((open, past_open), (close, past_close)) = (self.open, self.close);
+        format!("Mon-Fri {open:02}:{past_open:02}-{close:02}:{past_close:02}")
     }
 
     /// Whether the venue is closed on `day`, a weekday, for a holiday.

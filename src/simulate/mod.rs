@@ -5,19 +5,32 @@
 //! and Zipf mixes, which no detector assumes.
 
 mod act;
+mod ask;
 mod attack;
 mod chance;
+mod change;
 mod day;
 mod identity;
+mod inventory;
 mod market;
+mod nuisance;
+mod stage;
+#[cfg(test)]
+mod story;
 
-use std::collections::VecDeque;
-use std::str::FromStr;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
 use act::Act;
+use change::Change;
 use identity::Identity;
+use stage::{Life, Stage};
+
+pub use ask::ListError;
+pub use attack::Attack;
+pub use inventory::Entry;
+pub use nuisance::Nuisance;
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -34,8 +47,8 @@ pub struct Plan {
     pub attacks: Vec<Attack>,
     /// Multiplies the size of every attack; 1 is the documented size.
     pub strength: f64,
-    /// Whether harmless changes, labelled as such, happen too.
-    pub nuisances: bool,
+    /// Harmless changes, labelled as such, each on identities of its own as well.
+    pub nuisances: Vec<Nuisance>,
     /// Whether cloud identities are written in the published event schema as well.
     pub native: bool,
 }
@@ -47,118 +60,42 @@ impl Plan {
     /// A peaceful run that ends with Friday 2026-11-13, in mixed form.
     #[must_use]
     pub fn new(identities: usize, days: u32, seed: u64) -> Self {
-        let last = NaiveDate::from_ymd_opt(2026, 11, 13).unwrap_or_default();
-        let first = last - Duration::days(i64::from(days) - 1);
-        Self {
+        let plan = Self {
             identities,
             days,
             seed,
-            start: first.and_time(NaiveTime::MIN).and_utc(),
+            start: DateTime::UNIX_EPOCH,
             attacks: Vec::new(),
             strength: 1.0,
-            nuisances: false,
+            nuisances: Vec::new(),
             native: false,
-        }
+        };
+        plan.until(NaiveDate::from_ymd_opt(2026, 11, 13).unwrap_or_default())
     }
-}
 
-/// A scripted misuse.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Attack {
-    /// A1: a stolen key, used from a new network at a normal volume.
-    StolenKey,
-    /// A3: reads in bulk, 50 times the usual rate for an hour.
-    BulkRead,
-    /// A5: orders on a weekday night, a weekend or a holiday.
-    OffHoursOrders,
-    /// A7: a secret is read and posted outside, a chain never seen before.
-    SecretToOutside,
-    /// A8: an agent follows a web page's instructions and mails customer data out.
-    InjectedAgent,
-}
-
-impl Attack {
-    /// Every attack, in the order of their codes.
-    pub const ALL: [Self; 5] = [
-        Self::StolenKey,
-        Self::BulkRead,
-        Self::OffHoursOrders,
-        Self::SecretToOutside,
-        Self::InjectedAgent,
-    ];
-
-    /// Its code, as in labels.
+    /// The same run, moved so that `last` is its last day.
     #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::StolenKey => "A1",
-            Self::BulkRead => "A3",
-            Self::OffHoursOrders => "A5",
-            Self::SecretToOutside => "A7",
-            Self::InjectedAgent => "A8",
+    pub fn until(self, last: NaiveDate) -> Self {
+        let first = last - Duration::days(i64::from(self.days) - 1);
+        Self {
+            start: first.and_time(NaiveTime::MIN).and_utc(),
+            ..self
         }
-    }
-
-    /// The detectors that should see it.
-    #[must_use]
-    pub const fn detectors(self) -> &'static [&'static str] {
-        match self {
-            Self::StolenKey => &["new-network"],
-            Self::BulkRead => &["api-volume"],
-            Self::OffHoursOrders => &["off-hours"],
-            Self::SecretToOutside | Self::InjectedAgent => &["tool-chain"],
-        }
-    }
-
-    /// Reads `none`, `all`, or a list such as `A3,A5x2`.
-    ///
-    /// # Errors
-    /// Names the first item that is not an attack, and the attacks there are.
-    pub fn list(text: &str) -> Result<Vec<Self>, PlanError> {
-        match text.trim() {
-            "" | "none" => return Ok(Vec::new()),
-            "all" => return Ok(Self::ALL.to_vec()),
-            _ => {}
-        }
-        let mut attacks = Vec::new();
-        for item in text.split(',').map(str::trim) {
-            let (code, times) = match item.split_once('x') {
-                Some((code, times)) => (code, times.parse::<usize>().ok()),
-                None => (item, Some(1)),
-            };
-            let times = times.filter(|times| (1..=1000).contains(times));
-            let Some(times) = times else {
-                return Err(PlanError::UnknownAttack(item.to_owned()));
-            };
-            let attack: Self = code
-                .parse()
-                .map_err(|_| PlanError::UnknownAttack(item.to_owned()))?;
-            attacks.extend(std::iter::repeat_n(attack, times));
-        }
-        Ok(attacks)
-    }
-}
-
-impl FromStr for Attack {
-    type Err = PlanError;
-
-    fn from_str(code: &str) -> Result<Self, PlanError> {
-        Self::ALL
-            .into_iter()
-            .find(|attack| attack.code().eq_ignore_ascii_case(code))
-            .ok_or_else(|| PlanError::UnknownAttack(code.to_owned()))
     }
 }
 
 /// Why a plan cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Not an attack.
-    #[error("unknown attack `{0}`: use none, all, or a list of A1, A3, A5, A7, A8 such as A3,A5x2")]
-    UnknownAttack(String),
     /// Too few identities can be its victim.
-    #[error("no identity is left for attack {0}: raise --identities or ask for fewer attacks")]
+    #[error("no identity is left for {0}: raise --identities, or ask for fewer scenarios")]
     NoVictim(&'static str),
+    /// A nuisance of the calendar, and a run without such a day.
+    #[error(
+        "no day is right for {0} after the baseline: end the run elsewhere, such as with \
+         --until 2026-12-04"
+    )]
+    NoDay(&'static str),
     /// Nothing to simulate, or too much.
     #[error("a run has 1 to 600 days and 1 to 1000000 identities, not {days} and {identities}")]
     Size {
@@ -197,15 +134,15 @@ pub struct Line {
 /// What was done to an identity on purpose, and who should notice.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Label {
-    /// Code of the attack (`A5`) or nuisance (`N1`).
+    /// Code of the attack (`A5`) or nuisance (`N1`), as in `docs/simulation.md`.
     pub scenario: &'static str,
     /// Whom it befell.
     pub identity: String,
-    /// Time of its first event.
+    /// Time of its first event, or of the first one that did not happen.
     pub from: DateTime<Utc>,
-    /// Time of its last event.
+    /// Time of its last event, or of the last one that did not happen.
     pub to: DateTime<Utc>,
-    /// Detectors that should see it; for a nuisance, those that should keep quiet.
+    /// Detectors that should see it; for a nuisance, those that should keep quiet, if any.
     pub detectors: &'static [&'static str],
     /// Whether it is an attack.
     pub malicious: bool,
@@ -216,14 +153,16 @@ impl Label {
     #[must_use]
     pub fn json(&self) -> String {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let names = self.detectors.iter().map(|name| format!("\"{name}\""));
+        let detectors = names.collect::<Vec<_>>().join(",");
         format!(
             "{{\"scenario\":\"{}\",\"identity\":\"{}\",\"from\":\"{}\",\"to\":\"{}\",\
-             \"detectors\":[\"{}\"],\"malicious\":{}}}",
+             \"detectors\":[{}],\"malicious\":{}}}",
             self.scenario,
             self.identity,
             time(self.from),
             time(self.to),
-            self.detectors.join("\",\""),
+            detectors,
             self.malicious
         )
     }
@@ -235,6 +174,8 @@ pub struct Bank {
     plan: Plan,
     identities: Vec<Identity>,
     injected: Vec<Act>,
+    changes: BTreeMap<usize, Vec<Change>>,
+    lives: BTreeMap<usize, Life>,
     labels: Vec<Label>,
 }
 
@@ -242,7 +183,8 @@ impl Bank {
     /// Draws the identities, and scripts the attacks on them.
     ///
     /// # Errors
-    /// The plan's size is out of bounds, or no identity is left for one of its attacks.
+    /// The plan's size is out of bounds, or one of its attacks or nuisances finds no identity that
+    /// is left, or no day.
     pub fn new(plan: &Plan) -> Result<Self, PlanError> {
         let (days, identities) = (plan.days, plan.identities);
         if !(1..=Plan::MAX_DAYS).contains(&days) || !(1..=1_000_000).contains(&identities) {
@@ -254,12 +196,20 @@ impl Bank {
         let identities: Vec<_> = (0..identities)
             .map(|who| Identity::new(plan.seed, who))
             .collect();
-        let (mut injected, labels) = attack::script(plan, &identities)?;
+        let Stage {
+            acts: mut injected,
+            changes,
+            lives,
+            labels,
+            ..
+        } = Stage::script(plan, &identities)?;
         injected.sort_by_key(|act| (act.ts, act.who, act.uid));
         Ok(Self {
             plan: plan.clone(),
             identities,
             injected,
+            changes,
+            lives,
             labels,
         })
     }
@@ -277,11 +227,12 @@ impl Bank {
             .map(|identity| identity.name.as_str())
     }
 
-    /// What the bank's inventory would declare: each identity with the IANA time zone it follows.
-    pub fn inventory(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        self.identities
-            .iter()
-            .map(|identity| (identity.name.as_str(), identity.zone.name()))
+    /// What the bank's inventory would declare on the last day of the run.
+    pub fn inventory(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.identities.iter().map(|identity| {
+            let life = self.lives.get(&identity.who).copied();
+            identity.declared(life.unwrap_or_default())
+        })
     }
 
     /// Every event in the order of time; remembers about one day of events at once.
@@ -319,7 +270,11 @@ impl Events<'_> {
         );
         let mut acts = std::mem::take(&mut self.later);
         for identity in &mut self.identities {
-            acts.append(&mut identity.day(date, 1.0));
+            let mut own = identity.day(date, 1.0);
+            for change in self.bank.changes.get(&identity.who).into_iter().flatten() {
+                change.apply(&mut own);
+            }
+            acts.append(&mut own);
         }
         let injected = &self.bank.injected[self.injected..];
         let due = injected.partition_point(|act| act.ts < end);
