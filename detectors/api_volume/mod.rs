@@ -1,18 +1,21 @@
 #![doc = include_str!("README.md")]
 
+mod finding;
+
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::baseline::Profile;
+use self::finding::Count;
+use crate::kernel::baseline::{Closed, Day, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::{
-    Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
-};
+use crate::kernel::detector::{Card, Detector, Family, Scope, Severity, Verdict};
 use crate::kernel::event::Event;
+use crate::kernel::hot::Hour;
 use crate::kernel::options::{Calls, Days, Ratio};
-use crate::kernel::time::{Span, Timestamp};
+use crate::kernel::tails::Expected;
+use crate::kernel::time::Span;
 
-/// Far more calls in an hour than this identity makes in such an hour.
+/// Far more, or far fewer, calls in an hour or a day than this identity makes.
 pub struct ApiVolume {
     config: Config,
 }
@@ -21,9 +24,10 @@ pub struct ApiVolume {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many times the expected count an hour must reach: what is smaller is of no interest.
+    /// How many times the expected count a window must reach, or fall short of: what is closer is of
+    /// no interest.
     pub at_least_times: Ratio,
-    /// How many calls above the expected count an hour must reach.
+    /// How many calls above, or below, the expected count a window must be.
     pub at_least_more: Calls,
     /// How long an identity is watched before it is judged.
     pub learning: Days,
@@ -42,7 +46,7 @@ impl Default for Config {
 impl Detector for ApiVolume {
     const CARD: Card = Card {
         name: "api-volume",
-        summary: "Far more calls in an hour than this identity makes in such an hour",
+        summary: "Far more or fewer calls in an hour or a day than this identity makes",
         severity: Severity::Medium,
         family: Family::Statistical,
         scope: Scope::Identity,
@@ -60,8 +64,8 @@ impl Detector for ApiVolume {
         config.learning.span()
     }
 
-    /// The count of an open hour only grows, so comparing it with the law of the whole hour as it
-    /// grows costs nothing: the first crossing has exactly the level of the closed hour.
+    /// The count of an open window only grows, so comparing it with the law of the whole window as it
+    /// grows costs nothing: the first crossing has exactly the level of the closed window.
     fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, (): &()) -> Verdict {
         let (Some(hour), now) = (profile.hour(), profile.now) else {
             return Verdict::Normal;
@@ -69,55 +73,118 @@ impl Detector for ApiVolume {
         if profile.age(event) < self.config.learning.span() {
             return Verdict::Learning;
         }
-        if now.after < hour.gate || !worth_a_look(now.before, now.after, hour.gate) {
-            return Verdict::Normal;
+        if now.after >= hour.gate && worth_a_look(now.before, now.after, hour.gate) {
+            let count = Count::so_far(hour, event.ts);
+            if let Some(found) = self.burst_of_hour(count, hour.expected, profile) {
+                return found;
+            }
         }
-        let (calls, expected) = (now.after as f64, hour.expected);
-        let ln_p = profile.closed.rate.calibrate(expected.ln_upper(calls));
-        let begins = begins(HOURS_PER_DAY);
-        if ln_p > libm::log(begins)
-            || calls < self.config.at_least_times.get() * expected.mean
-            || calls - expected.mean < self.config.at_least_more.get()
-        {
-            return Verdict::Normal;
+        let of_day = profile.calls_of_day(hour.day);
+        let before = of_day - (now.after - now.before);
+        if of_day >= hour.day_gate && worth_a_look(before, of_day, hour.day_gate) {
+            let count = Count::of_day(hour.day, of_day);
+            let expected = profile.closed.expected_day(hour.day);
+            if let Some(found) = self.burst_of_day(count, expected, profile) {
+                return found;
+            }
         }
-        let zone = profile.zone();
-        let cell = Timestamp::from_hour(hour.start).hour_of_week(zone);
-        let deviation = libm::sqrt(expected.variance());
-        let minutes = event.ts.since(Timestamp::from_hour(hour.start)).seconds() / 60;
-        Verdict::Anomalous(Finding {
-            subject: "calls per hour".to_owned(),
-            p_value: Some(PValue::from_ln(ln_p)),
-            begins,
-            summary: format!(
-                "{} calls within {} minutes of the hour, where the whole hour brings about {:.0}",
-                now.after,
-                minutes + 1,
-                expected.mean,
-            ),
-            expected: format!(
-                "{:.1} calls in the hour {cell} {zone} (give or take {deviation:.1})",
-                expected.mean
-            ),
-            observed: format!("{} calls so far", now.after),
-            evidence: evidence([
-                ("hour", format!("{cell} {zone}")),
-                ("visits", format!("{:.1}", profile.closed.rate.visits(cell))),
-                (
-                    "times_expected",
-                    format!("{:.1}", calls / expected.mean.max(0.01)),
-                ),
-                ("fano", format!("{:.2}", expected.fano)),
-                ("spread", format!("{:.3}", expected.spread)),
-            ]),
-            clears: format!(
-                "the identity keeps this level for more than a week, or an hour stays below {:.0}",
-                expected.mean * self.config.at_least_times.get(),
-            ),
-            severity: None,
-            sink: false,
-            floor: 0.0,
-        })
+        Verdict::Normal
+    }
+
+    /// What the steps of the first look may have skipped; and what is too little, which only shows
+    /// when it is over. A window without any call is not too little but silent.
+    fn review(&self, over: &Closed, profile: &Profile<'_>, (): &()) -> Verdict {
+        let found = match over {
+            Closed::Session(_) => None,
+            Closed::Hour(hour) => self.review_hour(hour, profile),
+            Closed::Day(day) => self.review_day(day, profile),
+        };
+        found.unwrap_or(Verdict::Normal)
+    }
+}
+
+impl ApiVolume {
+    fn review_hour(&self, hour: &Hour, profile: &Profile<'_>) -> Option<Verdict> {
+        if profile.closed.age(hour.end()) < self.config.learning.span() {
+            return None;
+        }
+        let (count, expected) = (Count::of_hour(hour), hour.expected);
+        if hour.tally.calls >= hour.gate {
+            return self.burst_of_hour(count, expected, profile);
+        }
+        let ln_p = self.drop(&count, &expected)?;
+        let ln_p = profile.closed.rate.calibrate_drop(ln_p);
+        self.verdict(count, expected, ln_p, begins(HOURS_PER_DAY), profile)
+    }
+
+    fn review_day(&self, day: &Day, profile: &Profile<'_>) -> Option<Verdict> {
+        let baseline = profile.closed;
+        if baseline.daily.days() < self.config.learning.get() || day.calls == 0 {
+            return None;
+        }
+        let expected = baseline.expected_day(day.number);
+        let count = Count::of_day(day.number, day.calls);
+        if day.calls as f64 > expected.mean {
+            return self.burst_of_day(count, expected, profile);
+        }
+        let ln_p = baseline.daily.calibrate_drop(self.drop(&count, &expected)?);
+        self.verdict(count, expected, ln_p, begins(1.0), profile)
+    }
+
+    fn burst_of_hour(
+        &self,
+        count: Count,
+        expected: Expected,
+        profile: &Profile<'_>,
+    ) -> Option<Verdict> {
+        let ln_p = profile
+            .closed
+            .rate
+            .calibrate(self.burst(&count, &expected)?);
+        self.verdict(count, expected, ln_p, begins(HOURS_PER_DAY), profile)
+    }
+
+    fn burst_of_day(
+        &self,
+        count: Count,
+        expected: Expected,
+        profile: &Profile<'_>,
+    ) -> Option<Verdict> {
+        let daily = &profile.closed.daily;
+        if daily.days() < self.config.learning.get() {
+            return None;
+        }
+        let ln_p = daily.calibrate(self.burst(&count, &expected)?);
+        self.verdict(count, expected, ln_p, begins(1.0), profile)
+    }
+
+    /// The logarithm of the chance of so many calls, where they are enough to be of interest.
+    fn burst(&self, count: &Count, expected: &Expected) -> Option<f64> {
+        let (calls, mean) = (count.calls as f64, expected.mean);
+        let enough = calls >= self.config.at_least_times.get() * mean
+            && calls - mean >= self.config.at_least_more.get();
+        enough.then(|| expected.ln_upper(calls))
+    }
+
+    /// The logarithm of the chance of so few.
+    fn drop(&self, count: &Count, expected: &Expected) -> Option<f64> {
+        let (calls, mean) = (count.calls as f64, expected.mean);
+        let enough = calls * self.config.at_least_times.get() <= mean
+            && mean - calls >= self.config.at_least_more.get();
+        enough.then(|| expected.ln_lower(calls))
+    }
+
+    fn verdict(
+        &self,
+        count: Count,
+        expected: Expected,
+        ln_p: f64,
+        begins: f64,
+        profile: &Profile<'_>,
+    ) -> Option<Verdict> {
+        let times = self.config.at_least_times.get();
+        (ln_p <= libm::log(begins))
+            .then(|| Verdict::Anomalous(count.finding(expected, ln_p, begins, times, profile)))
     }
 }
 

@@ -10,6 +10,7 @@ use super::names::Names;
 use super::presence::Presence;
 use super::quarantine::{Held, Quarantine};
 use super::rate::Rate;
+use super::season::{LOOSE, Season, Seasonal};
 use super::tails::Expected;
 use super::tally::Tally;
 use super::time::{HourOfWeek, Span, Timestamp};
@@ -65,18 +66,29 @@ impl Profile<'_> {
         Declared::zone(self.closed.declared.as_ref())
     }
 
-    /// What the day of hour `start`, on that clock, has brought so far.
+    /// The calls of the day `number` so far.
     #[must_use]
-    pub fn day(&self, start: i64) -> Day {
-        let number = self.closed.day_of(start);
-        let mut day = self.closed.today.clone();
-        if day.number != number {
-            day = Day::new(number);
-        }
-        for hour in &self.hot.hours {
-            if self.closed.day_of(hour.start) == number {
-                day.add(hour);
-            }
+    pub fn calls_of_day(&self, number: i64) -> u64 {
+        let today = &self.closed.today;
+        let over = if today.number == number {
+            today.calls
+        } else {
+            0
+        };
+        let open = self.hot.hours.iter().filter(|hour| hour.day == number);
+        open.fold(over, |sum, hour| sum.saturating_add(hour.tally.calls))
+    }
+
+    /// What the day `number` (days since the epoch, on that clock) has brought so far.
+    #[must_use]
+    pub fn day(&self, number: i64) -> Day {
+        let mut day = if self.closed.today.number == number {
+            self.closed.today.clone()
+        } else {
+            Day::new(number)
+        };
+        for hour in self.hot.hours.iter().filter(|hour| hour.day == number) {
+            day.add(hour);
         }
         day
     }
@@ -91,8 +103,12 @@ pub struct Baseline {
     pub kind: super::event::Kind,
     /// What the inventory declares of it.
     pub declared: Option<Declared>,
-    /// How often it calls.
-    pub rate: Rate,
+    /// How often it calls in an hour.
+    pub rate: Rate<24>,
+    /// How often it calls in a day.
+    pub daily: Rate<1>,
+    /// What days bring that come once a month, indexed as [`Season`].
+    seasons: [Option<Box<Seasonal>>; Season::COUNT],
     /// When it is active.
     pub presence: Presence,
     /// When it places orders; kept from its first order on.
@@ -135,8 +151,7 @@ impl Day {
     /// 0 for Monday.
     #[must_use]
     pub const fn weekday(&self) -> usize {
-        // The epoch was a Thursday.
-        (self.number + 3).rem_euclid(7) as usize
+        weekday(self.number)
     }
 
     fn add(&mut self, hour: &Hour) {
@@ -148,6 +163,11 @@ impl Day {
         self.hours += 1;
         self.suspect |= hour.suspect;
     }
+}
+
+/// 0 for Monday, of a day in days since the epoch, which was a Thursday.
+const fn weekday(number: i64) -> usize {
+    (number + 3).rem_euclid(7) as usize
 }
 
 /// A stretch of an identity's life that is over and may be learned.
@@ -194,6 +214,7 @@ impl Baseline {
     pub fn declare(&mut self, declared: Option<Declared>) {
         if Declared::zone(declared.as_ref()) != Declared::zone(self.declared.as_ref()) {
             self.rate = Rate::default();
+            self.daily = Rate::default();
             self.presence = Presence::default();
             self.orders = None;
         }
@@ -209,8 +230,34 @@ impl Baseline {
     /// What the hour `start` is expected to bring.
     #[must_use]
     pub fn expected(&self, start: i64) -> Expected {
+        let (cell, usual) = self.usual(start);
+        match Season::of(self.day_of(start)) {
+            None => usual,
+            Some(season) => match &self.seasons[season as usize] {
+                Some(seasonal) => seasonal.hour(cell.hour(), usual),
+                None => usual.looser(LOOSE),
+            },
+        }
+    }
+
+    /// What the day `number` is expected to bring.
+    #[must_use]
+    pub fn expected_day(&self, number: i64) -> Expected {
+        let usual = self.daily.expected(weekday(number));
+        match Season::of(number) {
+            None => usual,
+            Some(season) => match &self.seasons[season as usize] {
+                Some(seasonal) => seasonal.day(usual),
+                None => usual.looser(LOOSE),
+            },
+        }
+    }
+
+    /// The hour of the week of the hour `start`, and what such an hour usually brings.
+    fn usual(&self, start: i64) -> (HourOfWeek, Expected) {
         let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
-        self.rate.expected_either(cell, moved)
+        let moved = moved.map(HourOfWeek::index);
+        (cell, self.rate.expected_either(cell.index(), moved))
     }
 
     /// The day of the hour `start` on the wall clock it follows, in days since the epoch.
@@ -255,6 +302,7 @@ impl Baseline {
         let weeks = (until - self.next) / 168 - WEEKS_WALKED;
         if weeks > 0 {
             self.rate.skip_weeks(weeks);
+            self.daily.skip_weeks(weeks);
             self.presence.skip_weeks(weeks);
             if let Some(orders) = &mut self.orders {
                 orders.skip_weeks(weeks);
@@ -295,8 +343,39 @@ impl Baseline {
     }
 
     fn learn_rate(&mut self, start: i64, calls: u64) {
-        let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
-        self.rate.learn(cell, moved, calls);
+        let (cell, usual) = self.usual(start);
+        let index = Some(cell.index());
+        let Some(season) = Season::of(self.day_of(start)) else {
+            self.rate.learn(index, &usual, calls);
+            return;
+        };
+        let expected = self.expected(start);
+        let seasonal = &mut self.seasons[season as usize];
+        let stands_out = calls as f64 > usual.mean + 3.0 * libm::sqrt(usual.variance()) + 3.0;
+        if seasonal.is_none() && !stands_out {
+            self.rate.learn(index, &usual, calls);
+            return;
+        }
+        self.rate.learn(None, &expected, calls);
+        let seasonal = seasonal.get_or_insert_default();
+        seasonal.learn_hour(cell.hour(), calls);
+    }
+
+    /// Learns a day that is over; one that is held back is never learned.
+    pub(crate) fn learn_day(&mut self, day: &Day) {
+        if day.suspect {
+            return;
+        }
+        let index = Some(day.weekday());
+        let expected = self.expected_day(day.number);
+        let season = Season::of(day.number);
+        match season.and_then(|season| self.seasons[season as usize].as_mut()) {
+            Some(seasonal) => {
+                self.daily.learn(None, &expected, day.calls);
+                seasonal.learn_day(day.calls);
+            }
+            None => self.daily.learn(index, &expected, day.calls),
+        }
     }
 
     fn learn_presence(&mut self, start: i64, had_orders: bool) {
@@ -319,8 +398,8 @@ impl Baseline {
             ..
         }) = self.quarantine.due(now)
         {
-            let (cell, _) = self.cells(Timestamp::from_hour(start));
-            self.rate.learn_capped(cell, calls);
+            let (cell, usual) = self.usual(start);
+            self.rate.learn_capped(cell.index(), &usual, calls);
             self.learn_presence(start, orders);
         }
     }

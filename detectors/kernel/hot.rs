@@ -38,6 +38,11 @@ pub struct Hour {
     pub expected: Expected,
     /// The count from which the exact tail is worth computing: three deviations above the mean.
     pub gate: u64,
+    /// The day it belongs to on the wall clock that the identity follows, in days since the epoch, and
+    /// the same count for that whole day.
+    pub day: i64,
+    /// See `day`.
+    pub day_gate: u64,
 }
 
 /// Where the event that is judged stands in its identity's open windows; not stored.
@@ -146,14 +151,19 @@ impl Hot {
             return (self.hours.len() - 1, false);
         }
         let expected = baseline.expected(start);
-        let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
-        let gate = libm::ceil(gate).clamp(1.0, 1e15) as u64;
+        let gate = |expected: Expected| {
+            let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
+            libm::ceil(gate).clamp(1.0, 1e15) as u64
+        };
+        let day = baseline.day_of(start);
         let hour = Hour {
             start,
             tally: Tally::default(),
             suspect: false,
             expected,
-            gate,
+            gate: gate(expected),
+            day,
+            day_gate: gate(baseline.expected_day(day)),
         };
         let at = self
             .hours

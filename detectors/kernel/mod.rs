@@ -16,6 +16,7 @@ pub mod familiar;
 pub mod names;
 pub mod presence;
 pub mod rate;
+pub mod season;
 pub mod surprise;
 pub mod tally;
 pub mod trail;

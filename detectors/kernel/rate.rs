@@ -1,28 +1,31 @@
-//! How often an identity calls: one decayed mean per hour of the week, and how far counts scatter.
+//! How often an identity calls: one decayed mean per hour, or day, of the week, and how far counts
+//! scatter.
 
 use serde::{Deserialize, Serialize};
 
 use super::surprise::Surprise;
 use super::tails::Expected;
-use super::time::HourOfWeek;
+use super::time::class_days;
 
-/// The rate of calls per hour of the week, learned from closed hours only.
+/// The rate of calls per window of the week, `SLOTS` windows a day, learned from closed windows only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rate {
+pub struct Rate<const SLOTS: usize> {
     cells: Vec<Cell>,
     /// Decayed sum of calls and of hours, for the level of the identity as a whole.
     level: (f64, f64),
     /// Decayed sums of the regression of squared residuals on `mean` and `mean^2`.
     fit: Fit,
-    /// How its hours surprise the model.
+    /// How its windows surprise the model.
     surprise: Surprise,
-    /// Hours in a row above what winsorising lets through.
+    /// The same for windows that bring too little.
+    drops: Surprise,
+    /// Windows in a row above what winsorising lets through.
     above: u8,
-    /// Hours learned, at most [`u16::MAX`].
-    hours: u16,
+    /// Windows learned, at most [`u16::MAX`].
+    windows: u16,
 }
 
-/// Decayed calls and visits of one hour of the week.
+/// Decayed calls and visits of one window of the week.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cell {
     calls: f32,
@@ -38,37 +41,38 @@ struct Fit {
     t2: f64,
 }
 
-impl Default for Rate {
+impl<const SLOTS: usize> Default for Rate<SLOTS> {
     fn default() -> Self {
-        let cells = vec![Cell::default(); HourOfWeek::COUNT];
+        let cells = vec![Cell::default(); 7 * SLOTS];
         Self {
             cells,
             level: (0.0, 0.0),
             fit: Fit::default(),
             surprise: Surprise::default(),
+            drops: Surprise::default(),
             above: 0,
-            hours: 0,
+            windows: 0,
         }
     }
 }
 
-impl Rate {
-    /// What hour `cell` is expected to bring.
+impl<const SLOTS: usize> Rate<SLOTS> {
+    /// What window `cell` of the week is expected to bring; 0 is the first of a Monday.
     ///
-    /// The identity's level is shrunk into the mean of the same hour of the same day class, and that
+    /// The identity's level is shrunk into the mean of the same window of the same day class, and that
     /// into the cell's own, each worth one or two pseudo-events: pseudo-visits would bias busy cells.
     #[must_use]
-    pub fn expected(&self, cell: HourOfWeek) -> Expected {
+    pub fn expected(&self, cell: usize) -> Expected {
         let (fano, spread) = self.fit.solve();
         let level = (self.level.0 + 0.5) / (self.level.1 + 1.0);
         let (mut calls, mut visits) = (0.0, 0.0);
-        for day in cell.class_days() {
-            let same = self.cells[day * 24 + cell.hour()];
+        for day in class_days(cell / SLOTS) {
+            let same = self.cells[day * SLOTS + cell % SLOTS];
             calls += f64::from(same.calls);
             visits += f64::from(same.visits);
         }
         let class = (calls + fano) / (visits + fano / level);
-        let own = self.cells[cell.index()];
+        let own = self.cells[cell];
         let evidence = f64::from(own.calls) + 2.0 * fano;
         let mean = evidence / (f64::from(own.visits) + 2.0 * fano / class);
         Expected {
@@ -79,10 +83,10 @@ impl Rate {
         }
     }
 
-    /// What hour `cell` is expected to bring where it was hour `moved` until a clock changed: the more
-    /// of the two.
+    /// What window `cell` is expected to bring where it was window `moved` until a clock changed: the
+    /// more of the two.
     #[must_use]
-    pub fn expected_either(&self, cell: HourOfWeek, moved: Option<HourOfWeek>) -> Expected {
+    pub fn expected_either(&self, cell: usize, moved: Option<usize>) -> Expected {
         let here = self.expected(cell);
         match moved.map(|cell| self.expected(cell)) {
             Some(there) if there.mean > here.mean => there,
@@ -97,23 +101,34 @@ impl Rate {
         self.surprise.calibrate(ln_p)
     }
 
-    /// Visits of `cell`, decayed.
+    /// The same for the p-value of a count that is too small.
     #[must_use]
-    pub fn visits(&self, cell: HourOfWeek) -> f64 {
-        f64::from(self.cells[cell.index()].visits)
+    pub fn calibrate_drop(&self, ln_p: f64) -> f64 {
+        self.drops.calibrate(ln_p)
     }
 
-    /// Takes in a closed hour with `count` calls; where a clock has just changed, `moved` is the hour
-    /// of the week it was before.
+    /// Visits of `cell`, decayed.
+    #[must_use]
+    pub fn visits(&self, cell: usize) -> f64 {
+        f64::from(self.cells[cell].visits)
+    }
+
+    /// Days learned, empty ones included.
+    #[must_use]
+    pub fn days(&self) -> f64 {
+        f64::from(self.windows) / SLOTS as f64
+    }
+
+    /// Takes in a closed window that was `expected` to bring something and brought `count` calls, as
+    /// window `cell` of the week; where `cell` is none, only how far counts scatter is learned of it.
     ///
     /// Once warm, a count beyond six deviations is cut back to them, so that one burst cannot raise
-    /// the mean much; after more than six such hours in a row the level has shifted and is followed.
-    pub fn learn(&mut self, cell: HourOfWeek, moved: Option<HourOfWeek>, count: u64) {
-        let expected = self.expected_either(cell, moved);
+    /// the mean much; after more than six such windows in a row the level has shifted and is followed.
+    pub fn learn(&mut self, cell: Option<usize>, expected: &Expected, count: u64) {
         let deviation = libm::sqrt(expected.variance());
         let high = expected.mean + 6.0 * deviation + 3.0;
         let low = (expected.mean - 6.0 * deviation).max(0.0);
-        let warm = self.hours >= WARM_HOURS;
+        let warm = self.days() >= WARM_DAYS;
         let count = count as f64;
         self.above = if count > high {
             self.above.saturating_add(1)
@@ -121,29 +136,39 @@ impl Rate {
             0
         };
         let capped = count.clamp(low, high);
-        self.add(
-            cell,
-            if warm && self.above <= 6 {
-                capped
-            } else {
-                count
-            },
-        );
-        if expected.mean >= 1.0 && self.hours > 24 {
-            self.fit.learn(&expected, if warm { capped } else { count });
+        let shifted = self.above > 6;
+        if let Some(cell) = cell {
+            self.add(cell, if warm && !shifted { capped } else { count });
+        }
+        if expected.mean >= 1.0 && self.windows > 24 {
+            self.fit
+                .learn(expected, if warm { capped } else { count }, SLOTS);
         }
         if warm {
-            self.surprise.learn(surprise(&expected, capped), PER_DAY);
+            self.learn_surprise(expected, capped);
         }
     }
 
-    /// Takes in an hour that was held back, never with more than winsorising lets through.
-    pub fn learn_capped(&mut self, cell: HourOfWeek, count: u64) {
-        let expected = self.expected(cell);
+    /// Takes in a window that was held back, never with more than winsorising lets through.
+    pub fn learn_capped(&mut self, cell: usize, expected: &Expected, count: u64) {
         let high = expected.mean + 6.0 * libm::sqrt(expected.variance()) + 3.0;
         let count = (count as f64).min(high);
         self.add(cell, count);
-        self.surprise.learn(surprise(&expected, count), PER_DAY);
+        self.learn_surprise(expected, count);
+    }
+
+    fn learn_surprise(&mut self, expected: &Expected, count: f64) {
+        let per_day = SLOTS as f64;
+        let deviation = libm::sqrt(expected.variance());
+        // Nothing within one deviation has a surprise worth computing.
+        let (mut burst, mut drop) = (0.0, 0.0);
+        if count > expected.mean + deviation {
+            burst = -expected.ln_upper(count);
+        } else if count < expected.mean - deviation {
+            drop = -expected.ln_lower(count);
+        }
+        self.surprise.learn(burst, per_day);
+        self.drops.learn(drop, per_day);
     }
 
     /// Takes in `weeks` whole weeks without a call.
@@ -154,47 +179,54 @@ impl Rate {
             cell.calls = (f64::from(cell.calls) * kept) as f32;
             cell.visits = (f64::from(cell.visits) * kept + full * (1.0 - kept)) as f32;
         }
-        let hours = weeks as f64 * 168.0;
-        let kept = libm::pow(LEVEL_KEPT, hours);
+        let windows = weeks as f64 * 7.0 * SLOTS as f64;
+        let one = kept_each(LEVEL_HALF_LIFE, SLOTS);
+        let kept = libm::pow(one, windows);
         self.level.0 *= kept;
-        self.level.1 = self.level.1 * kept + (1.0 - kept) / (1.0 - LEVEL_KEPT);
-        self.surprise.skip(hours, PER_DAY);
-        self.hours = self
-            .hours
-            .saturating_add((weeks * 168).min(i64::from(u16::MAX)) as u16);
+        self.level.1 = self.level.1 * kept + (1.0 - kept) / (1.0 - one);
+        self.surprise.skip(windows, SLOTS as f64);
+        self.drops.skip(windows, SLOTS as f64);
+        self.windows = self
+            .windows
+            .saturating_add(windows.min(f64::from(u16::MAX)) as u16);
     }
 
-    fn add(&mut self, cell: HourOfWeek, count: f64) {
-        let own = &mut self.cells[cell.index()];
+    fn add(&mut self, cell: usize, count: f64) {
+        let own = &mut self.cells[cell];
         own.calls = (f64::from(own.calls) * CELL_KEPT + count) as f32;
         own.visits = (f64::from(own.visits) * CELL_KEPT + 1.0) as f32;
-        self.level.0 = self.level.0 * LEVEL_KEPT + count;
-        self.level.1 = self.level.1 * LEVEL_KEPT + 1.0;
-        self.hours = self.hours.saturating_add(1);
+        let kept = kept_each(LEVEL_HALF_LIFE, SLOTS);
+        self.level.0 = self.level.0 * kept + count;
+        self.level.1 = self.level.1 * kept + 1.0;
+        self.windows = self.windows.saturating_add(1);
     }
 }
 
-/// How surprising `count` is, `-ln p`; nothing below one deviation has a surprise worth computing.
-fn surprise(expected: &Expected, count: f64) -> f64 {
-    if count > expected.mean + libm::sqrt(expected.variance()) {
-        -expected.ln_upper(count)
-    } else {
-        0.0
-    }
+/// What one window keeps, `slots` a day, of something with a half-life in days.
+fn kept_each(half_life: f64, slots: usize) -> f64 {
+    libm::exp2(-1.0 / (half_life * slots as f64))
 }
 
 impl Fit {
     /// Weighted least squares of the squared residual on `F*mean + c*mean^2`, weights
-    /// `1/(F*mean + c*mean^2)^2`, decayed per hour; only from hours with `mean >= 1`, because the
-    /// weights of quiet hours explode.
-    fn learn(&mut self, expected: &Expected, count: f64) {
+    /// `1/(F*mean + c*mean^2)^2`, decayed; only from windows with `mean >= 1`, because the weights of
+    /// quiet ones explode.
+    fn learn(&mut self, expected: &Expected, count: f64, slots: usize) {
         let mean = expected.mean;
         let (fano, spread) = self.solve();
         let model = fano * mean + spread * mean * mean;
         let weight = 1.0 / (model * model);
         let residual = count - mean;
         let squares = residual * residual - fano * mean * mean / expected.evidence;
-        let decayed = |sum: f64, new: f64| sum * FIT_KEPT + new;
+        let kept = kept_each(
+            if slots == 1 {
+                FIT_HALF_LIFE_DAYS
+            } else {
+                FIT_HALF_LIFE
+            },
+            slots,
+        );
+        let decayed = |sum: f64, new: f64| sum * kept + new;
         self.s11 = decayed(self.s11, weight * mean * mean);
         self.s12 = decayed(self.s12, weight * mean * mean * mean);
         self.s22 = decayed(self.s22, weight * mean * mean * mean * mean);
@@ -226,33 +258,36 @@ impl Fit {
 
 /// What a cell keeps from one week to the next: a half-life of about 67 days.
 const CELL_KEPT: f64 = 0.93;
-/// What the level keeps from one hour to the next: a half-life of about 5.8 days.
-const LEVEL_KEPT: f64 = 0.995;
-/// What the fit keeps from one hour to the next: a half-life of about 14 days.
-const FIT_KEPT: f64 = 0.998;
-/// Hours a day.
-const PER_DAY: f64 = 24.0;
-/// Hours before counts are cut back: winsorising from the first day locks the mean low.
-const WARM_HOURS: u16 = 3 * 168;
+/// Half-life of the level, in days.
+const LEVEL_HALF_LIFE: f64 = 5.8;
+/// Half-life of the fit, in days; longer where a day is one window, of which there are few.
+const FIT_HALF_LIFE: f64 = 14.0;
+const FIT_HALF_LIFE_DAYS: f64 = 60.0;
+/// Days before counts are cut back: winsorising from the first day locks the mean low.
+const WARM_DAYS: f64 = 21.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::time::Timestamp;
 
-    fn cell(hour: i64) -> HourOfWeek {
-        Timestamp::from_hour(hour).hour_of_week(chrono_tz::Tz::UTC)
+    fn cell(hour: i64) -> usize {
+        ((hour + 72) % 168) as usize
     }
 
-    fn weeks(rate: &mut Rate, weeks: i64, count: impl Fn(i64) -> u64) {
+    fn learn(rate: &mut Rate<24>, hour: i64, count: u64) {
+        let expected = rate.expected(cell(hour));
+        rate.learn(Some(cell(hour)), &expected, count);
+    }
+
+    fn weeks(rate: &mut Rate<24>, weeks: i64, count: impl Fn(i64) -> u64) {
         for hour in 0..weeks * 168 {
-            rate.learn(cell(hour), None, count(hour));
+            learn(rate, hour, count(hour));
         }
     }
 
     #[test]
     fn a_constant_rate_is_learned_and_keeps_a_floor_of_scatter() {
-        let mut rate = Rate::default();
+        let mut rate = Rate::<24>::default();
         weeks(&mut rate, 8, |_| 100);
         let expected = rate.expected(cell(0));
         assert!((expected.mean - 100.0).abs() < 1.0, "{expected:?}");
@@ -262,7 +297,7 @@ mod tests {
 
     #[test]
     fn day_and_night_are_told_apart() {
-        let mut rate = Rate::default();
+        let mut rate = Rate::<24>::default();
         weeks(&mut rate, 6, |hour| {
             if (9..17).contains(&(hour % 24)) {
                 60
@@ -275,31 +310,34 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_is_never_thinner_than_the_model_and_grows_with_what_comes() {
-        let (mut calm, mut wild) = (Rate::default(), Rate::default());
-        weeks(&mut calm, 8, |_| 20);
-        weeks(&mut wild, 8, |hour| if hour % 41 == 0 { 70 } else { 20 });
-        for ln_p in [-1.0, -4.0, -12.0, -40.0] {
-            assert!(calm.calibrate(ln_p) >= ln_p);
-            assert!(wild.calibrate(ln_p) >= calm.calibrate(ln_p));
+    fn a_day_is_a_window_too_and_weekends_are_told_apart() {
+        let mut rate = Rate::<1>::default();
+        for day in 0..70 {
+            let expected = rate.expected(day % 7);
+            let count = if day % 7 < 5 { 400 } else { 20 };
+            rate.learn(Some(day % 7), &expected, count);
         }
-        assert!(calm.calibrate(-40.0) < libm::log(1e-8));
-        assert!(wild.calibrate(-12.0) > libm::log(1e-4));
+        let (monday, sunday) = (rate.expected(0), rate.expected(6));
+        assert!((380.0..420.0).contains(&monday.mean), "{monday:?}");
+        assert!((15.0..40.0).contains(&sunday.mean), "{sunday:?}");
+        assert!(rate.calibrate(monday.ln_upper(1200.0)) < libm::log(1e-3));
+        assert!(rate.calibrate_drop(monday.ln_lower(10.0)) < libm::log(1e-3));
+        assert!((rate.days() - 70.0).abs() < 1e-9);
     }
 
     #[test]
     fn one_burst_barely_moves_a_warm_mean() {
-        let mut rate = Rate::default();
+        let mut rate = Rate::<24>::default();
         weeks(&mut rate, 6, |_| 20);
         let before = rate.expected(cell(0)).mean;
-        rate.learn(cell(0), None, 20_000);
+        learn(&mut rate, 0, 20_000);
         let after = rate.expected(cell(0)).mean;
         assert!(after < before * 1.5, "{before} -> {after}");
     }
 
     #[test]
     fn skipping_weeks_equals_learning_their_empty_hours() {
-        let mut eager = Rate::default();
+        let mut eager = Rate::<24>::default();
         weeks(&mut eager, 5, |hour| (hour % 7) as u64 * 3);
         let mut lazy = eager.clone();
         for hour in 0..3 * 168 {

@@ -25,6 +25,15 @@ impl Expected {
     /// Floor of `spread`: about 7 % relative deviation, below which a change is of no interest.
     pub const SPREAD_MIN: f64 = 0.005;
 
+    /// The same with `more` squared relative deviation of the rate.
+    #[must_use]
+    pub fn looser(self, more: f64) -> Self {
+        Self {
+            spread: self.spread + more,
+            ..self
+        }
+    }
+
     /// Variance of the count.
     #[must_use]
     pub fn variance(&self) -> f64 {
@@ -51,6 +60,21 @@ impl Expected {
             return ln_gamma_upper(k, k * y / scaled);
         }
         ln_beta_upper(y, k, scaled / (k + scaled)).min(0.0)
+    }
+
+    /// Natural logarithm of `P(N <= n)`.
+    ///
+    /// `P(N <= n) = 1 - I_x(y, k) = I_(1-x)(k, y)` with `y = (n + 1)/F`, the rest as in
+    /// [`Expected::ln_upper`].
+    #[must_use]
+    pub fn ln_lower(&self, n: f64) -> f64 {
+        let y = (n + 1.0) / self.fano;
+        let scaled = self.mean / self.fano;
+        let k = 1.0 / (self.spread + self.fano / self.evidence);
+        if y >= scaled {
+            return 0.0;
+        }
+        ln_beta_upper(k, y, k / (k + scaled)).min(0.0)
     }
 }
 

@@ -251,14 +251,10 @@ impl HourOfWeek {
         self.0 as usize % 24
     }
 
-    /// The days that share its day class: Monday to Friday, Saturday alone, or Sunday alone.
+    /// The days that share its day class.
     #[must_use]
     pub fn class_days(self) -> std::ops::Range<usize> {
-        match self.0 / 24 {
-            5 => 5..6,
-            6 => 6..7,
-            _ => 0..5,
-        }
+        class_days(usize::from(self.0 / 24))
     }
 
     /// The hour before, wrapping round the week.
@@ -283,6 +279,17 @@ impl fmt::Display for HourOfWeek {
             DAYS[usize::from(self.0) / 24],
             self.hour()
         )
+    }
+}
+
+/// The days that share the day class of `weekday` (0 is Monday): Monday to Friday, Saturday alone, or
+/// Sunday alone.
+#[must_use]
+pub fn class_days(weekday: usize) -> std::ops::Range<usize> {
+    match weekday {
+        5 => 5..6,
+        6 => 6..7,
+        _ => 0..5,
     }
 }
 

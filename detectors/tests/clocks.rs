@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
@@ -10,14 +9,15 @@ use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::{CARDS, Configs};
 
 /// Monday 2026-11-02, the day after the clocks of New York went back; and one without a change.
 const AFTER_A_CHANGE: i64 = 1_793_577_600;
 const NO_CHANGE: i64 = AFTER_A_CHANGE + 11 * 7 * 86_400;
 
-/// The detectors that found something on an identity that worked from 13:00 to 20:00 UTC on working
+/// The detectors that alerted, and those of the two about hours that found something, on an identity that worked from 13:00 to 20:00 UTC on working
 /// days for seven weeks, and `later` by so many hours for the six weeks from `monday` on.
-fn found(monday: i64, later: i64, declared: Option<Declared>) -> Vec<&'static str> {
+fn found(monday: i64, later: i64, declared: Option<Declared>) -> Heard {
     let (configs, limits) = (Configs::default(), Limits::default());
     let decision = Decision::new(
         &configs,
@@ -49,25 +49,40 @@ fn found(monday: i64, later: i64, declared: Option<Declared>) -> Vec<&'static st
             engine.handle(&Input::Event(event), &mut alerts);
         }
     }
-    let mut found: Vec<_> = alerts.iter().map(|alert| alert.detector).collect();
-    found.sort_unstable();
-    found.dedup();
-    // What adds up on many days is of the same two.
-    found.retain(|detector| *detector != "risk");
-    found
+    let stats = engine.stats().detectors;
+    let found = CARDS
+        .iter()
+        .zip(&stats)
+        .filter(|(_, stats)| stats.findings > 0);
+    let found = found.map(|(card, _)| card.name);
+    Heard {
+        alerted: alerts.iter().map(|alert| alert.detector).collect(),
+        found: found.filter(|name| BOTH.contains(name)).collect(),
+    }
 }
+
+struct Heard {
+    alerted: Vec<&'static str>,
+    found: Vec<&'static str>,
+}
+
+const BOTH: [&str; 2] = ["api-volume", "off-hours"];
 
 #[test]
 fn what_moves_with_a_clock_by_its_hour_is_usual() {
-    assert_eq!(found(AFTER_A_CHANGE, 1, None), Vec::<&str>::new());
+    assert_eq!(found(AFTER_A_CHANGE, 1, None).alerted, Vec::<&str>::new());
 }
 
 #[test]
 fn what_moves_otherwise_is_not() {
-    let both = ["api-volume", "off-hours"];
-    assert_eq!(found(AFTER_A_CHANGE, 2, None), both, "by two hours");
-    assert_eq!(found(AFTER_A_CHANGE, -1, None), both, "the other way");
-    assert_eq!(found(NO_CHANGE, 1, None), both, "without a change");
+    let moved = |monday, later, declared, how| {
+        let heard = found(monday, later, declared);
+        assert_eq!(heard.found, BOTH, "{how}");
+        assert!(!heard.alerted.is_empty(), "{how}");
+    };
+    moved(AFTER_A_CHANGE, 2, None, "by two hours");
+    moved(AFTER_A_CHANGE, -1, None, "the other way");
+    moved(NO_CHANGE, 1, None, "without a change");
     let declared = |timezone| {
         Some(Declared {
             timezone: Some(timezone),
@@ -75,11 +90,8 @@ fn what_moves_otherwise_is_not() {
         })
     };
     let elsewhere = declared(chrono_tz::Tz::Asia__Tokyo);
-    assert_eq!(
-        found(AFTER_A_CHANGE, 1, elsewhere),
-        both,
-        "on a clock of its own"
-    );
+    moved(AFTER_A_CHANGE, 1, elsewhere, "on a clock of its own");
     let desk = declared(chrono_tz::Tz::America__New_York);
-    assert!(found(AFTER_A_CHANGE, 1, desk).is_empty(), "as declared");
+    let heard = found(AFTER_A_CHANGE, 1, desk);
+    assert_eq!(heard.alerted, Vec::<&str>::new(), "as declared");
 }

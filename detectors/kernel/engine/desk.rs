@@ -179,6 +179,7 @@ impl Desk<'_> {
             let over = Closed::Day(day.clone());
             day.suspect |= self.review(&over, end);
             self.fresh.days += u64::from(watched(&self.memory.baseline, end).is_some());
+            self.memory.baseline.learn_day(&day);
             self.learn(&Closed::Day(day));
         }
         true
