@@ -119,7 +119,7 @@ impl ApiVolume {
 
     fn review_day(&self, day: &Day, profile: &Profile<'_>) -> Option<Verdict> {
         let baseline = profile.closed;
-        if baseline.daily.days() < self.config.learning.get() || day.calls == 0 {
+        if baseline.daily.days() < DAYS_MIN || day.calls == 0 {
             return None;
         }
         let expected = baseline.expected_day(day.number);
@@ -151,7 +151,7 @@ impl ApiVolume {
         profile: &Profile<'_>,
     ) -> Option<Verdict> {
         let daily = &profile.closed.daily;
-        if daily.days() < self.config.learning.get() {
+        if daily.days() < DAYS_MIN {
             return None;
         }
         let ln_p = daily.calibrate(self.burst(&count, &expected)?);
@@ -199,4 +199,6 @@ fn worth_a_look(before: u64, after: u64, gate: u64) -> bool {
 }
 
 const STEP: f64 = 1.08;
+/// Days before days are judged: each weekday has come four times.
+const DAYS_MIN: f64 = 28.0;
 const HOURS_PER_DAY: f64 = 24.0;

@@ -140,7 +140,7 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         if let Some(cell) = cell {
             self.add(cell, if warm && !shifted { capped } else { count });
         }
-        if expected.mean >= 1.0 && self.windows > 24 {
+        if expected.mean >= 1.0 && self.days() > if SLOTS == 1 { 7.0 } else { 1.0 } {
             self.fit
                 .learn(expected, if warm { capped } else { count }, SLOTS);
         }

@@ -26,6 +26,8 @@ pub(crate) struct Risk {
     latest: Timestamp,
     best: ArrayVec<Best, DETECTORS_MAX>,
     total: f64,
+    /// How severe it has been called since it rose above what is `medium`.
+    called: Option<Severity>,
     /// Clusters before this one, and their bits, decayed as of `counted`.
     clusters: f64,
     bits: f64,
@@ -204,6 +206,38 @@ impl Risk {
         }
     }
 
+    /// How severe it is called already at `now`, before anything is added: nothing once it has fallen
+    /// below what is `medium`.
+    pub(crate) fn called(
+        &mut self,
+        now: Timestamp,
+        thresholds: &Thresholds,
+        common: &Common,
+        watched: Span,
+    ) -> Option<Severity> {
+        self.fade(self.at.max(now));
+        let medium = thresholds.medium(self.noise(common.noise(), watched));
+        if (0..2).all(|at| self.levels[at] < medium[at]) {
+            self.called = None;
+        }
+        self.called
+    }
+
+    /// Notes that it has been called so severe.
+    pub(crate) fn call(&mut self, severity: Severity) {
+        self.called = self.called.max(Some(severity));
+    }
+
+    /// Whether the cluster at hand is worth publishing by itself.
+    pub(crate) fn stands_out(
+        &self,
+        thresholds: &Thresholds,
+        common: &Common,
+        watched: Span,
+    ) -> bool {
+        self.total >= thresholds.low(self.noise(common.noise(), watched))
+    }
+
     /// The incidents that it is made of, heaviest first, with the bits each has left of a `memory` in
     /// days.
     pub(crate) fn parts(&self, memory: f64) -> Vec<(IncidentId, f64)> {
@@ -218,7 +252,7 @@ impl Risk {
     }
 
     /// How often this identity makes findings and how much they weigh, shrunk to what is common as if
-    /// five days and five findings had been seen of that.
+    /// the time had been seen in which that makes one finding, and the weight of five.
     ///
     /// What still makes up the risk is not counted as noise yet, as far as its parts are remembered:
     /// what adds up slowly must not excuse itself.
@@ -235,7 +269,7 @@ impl Risk {
         let days = watched.days().max(0.0);
         let seen = (1.0 - libm::exp2(-days / HALF_LIFE)) * HALF_LIFE / std::f64::consts::LN_2;
         Noise {
-            per_day: (PRIOR * common.per_day + clusters) / (PRIOR + seen),
+            per_day: (1.0 + clusters) / (1.0 / common.per_day + seen),
             bits: (PRIOR * common.bits + bits) / (PRIOR + clusters),
         }
     }
@@ -306,7 +340,7 @@ const FIRST_BITS: f64 = 1.0 / std::f64::consts::LN_2;
 const COMMON_DAYS: f64 = 50.0;
 /// Days of identities that are remembered.
 const COMMON_DAYS_MAX: u64 = 1 << 20;
-/// Days, and findings, that what is common counts as.
+/// Findings that what is common counts as where their weight is concerned.
 const PRIOR: f64 = 5.0;
 /// Half-life of an identity's own rate, in days.
 const HALF_LIFE: f64 = 90.0;

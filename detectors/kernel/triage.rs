@@ -170,29 +170,36 @@ fn weigh(
         return Ok((told, Common::default()));
     };
     let risk = risk.get_or_insert_default();
+    let called = risk.called(occasion.ts, thresholds, common, watched);
     let fresh = risk.note(occasion.ts, fingerprint, id, bits);
     let reading = risk.reading(thresholds, common, watched);
     let Some(worth) = reading.severity else {
         return Ok((None, fresh));
     };
     let mature = occasion.state() == BaselineState::Mature;
-    let severity = |incident: Option<&Incident>| {
+    let severity = |worth, incident: Option<&Incident>| {
         if mature {
             stepped(worth, incident, occasion)
         } else {
             Severity::Info
         }
     };
-    if worth == Severity::Low {
-        let severity = severity(incidents.get(at));
-        let told = told(card, incidents, at, severity, Some(reading), occasion);
-        return Ok((told, fresh));
-    }
+    // Risk that has been called so severe already is no news; the finding may still be, alone.
     let parts = risk.parts(reading.memory);
     let leading = parts
         .first()
         .filter(|(_, bits)| *bits >= reading.bits / 2.0)
         .and_then(|(id, _)| incidents.find(*id));
+    let goes_on = leading == Some(at) && incidents.get(at).is_some_and(|it| it.revision > 0);
+    if worth == Severity::Low || called >= Some(worth) && !goes_on {
+        if !risk.stands_out(thresholds, common, watched) {
+            return Ok((None, fresh));
+        }
+        let severity = severity(Severity::Low, incidents.get(at));
+        let told = told(card, incidents, at, severity, Some(reading), occasion);
+        return Ok((told, fresh));
+    }
+    risk.call(worth);
     let leader = leading.and_then(|at| {
         let name = &incidents.get(at)?.detector;
         Some((at, CARDS.iter().find(|card| *card.name == **name)?))
@@ -209,7 +216,7 @@ fn weigh(
             (incidents.note(&RISK, finding, occasion)?, &RISK)
         }
     };
-    let severity = severity(incidents.get(at));
+    let severity = severity(worth, incidents.get(at));
     let told = told(card, incidents, at, severity, Some(reading), occasion);
     Ok((told, fresh))
 }
@@ -298,13 +305,15 @@ fn alert(
     })
 }
 
-/// One step more where the finding is about what moves orders, money or rights, or leaves the house,
-/// and where the identity is critical.
+/// One step more where the finding is about what moves orders, money or rights, or leaves the house; and
+/// for a critical identity, where there is more than one finding alone: of these the budget promises
+/// fewer than `low` has.
 fn stepped(severity: Severity, incident: Option<&Incident>, occasion: &Occasion<'_>) -> Severity {
     let latest = incident.and_then(|incident| incident.latest.as_ref());
     let sink = latest.is_some_and(|latest| latest.finding.sink);
     let declared = occasion.baseline.declared.as_ref();
-    if sink || declared.and_then(|declared| declared.tier) == Some(1) {
+    let critical = declared.and_then(|declared| declared.tier) == Some(1);
+    if sink || critical && severity >= Severity::Medium {
         severity.raised()
     } else {
         severity

@@ -168,7 +168,8 @@ impl Desk<'_> {
     /// Learns that nothing happened in the hours before `until` that are not closed yet, and the days
     /// that end with them.
     fn learn_until(&mut self, until: i64) -> bool {
-        if until <= self.memory.baseline.next_hour() {
+        let next = self.memory.baseline.next_hour();
+        if until < next {
             return false;
         }
         let mut days: Vec<(Day, Timestamp)> = Vec::new();
@@ -182,7 +183,7 @@ impl Desk<'_> {
             self.memory.baseline.learn_day(&day);
             self.learn(&Closed::Day(day));
         }
-        true
+        until > next
     }
 
     /// Lets every detector look once more at what is over; tells whether it is held back.
