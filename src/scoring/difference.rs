@@ -24,6 +24,7 @@ pub struct Told {
     #[serde(serialize_with = "super::instant")]
     pub opened: Timestamp,
     /// The highest severity it reached.
+    #[serde(serialize_with = "super::word")]
     pub severity: Severity,
 }
 
@@ -47,6 +48,7 @@ pub struct Changed {
     #[serde(flatten)]
     pub this: Told,
     /// Its severity in the other.
+    #[serde(serialize_with = "super::word")]
     pub other_severity: Severity,
 }
 

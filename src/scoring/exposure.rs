@@ -38,6 +38,8 @@ pub struct Exposure {
     /// The first instant scored.
     #[serde(serialize_with = "super::instant")]
     pub from: Timestamp,
+    /// Whether that instant was asked for; else it is [`Exposure::LEARNED`] after the first event.
+    pub from_given: bool,
     /// The end of the input.
     #[serde(serialize_with = "super::instant")]
     pub to: Timestamp,
@@ -62,10 +64,12 @@ impl Exposure {
         from: Option<Timestamp>,
         identities: usize,
     ) -> Self {
+        let from_given = from.is_some();
         let from = from.unwrap_or_else(|| first.plus(Self::LEARNED));
         let days = last.since(from.max(first)).days().max(0.0);
         Self {
             from,
+            from_given,
             to: last,
             days,
             identities,

@@ -61,6 +61,7 @@ pub struct OfDetector {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct OfSeverity {
     /// The severity.
+    #[serde(serialize_with = "super::word")]
     pub severity: Severity,
     /// How many.
     #[serde(flatten)]
@@ -153,6 +154,7 @@ mod tests {
         // Half a year: 3 identities for 60.875 days.
         let exposure = Exposure {
             from: at(100),
+            from_given: true,
             to: at(100 + 1461),
             days: 60.875,
             identities: 3,

@@ -13,6 +13,7 @@ pub mod nuisances;
 pub mod recall;
 mod text;
 
+use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use serde::{Serialize, Serializer};
 
@@ -142,6 +143,14 @@ impl Scores {
 )]
 fn rounded<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64((value * 1e6).round() / 1e6)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn word<S: Serializer>(value: &Severity, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(value.word())
 }
 
 #[expect(

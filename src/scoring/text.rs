@@ -61,6 +61,14 @@ fn exposure(f: &mut fmt::Formatter<'_>, scored: Option<&Exposure>) -> fmt::Resul
         f,
         "scored: {from} to {to}, {:.1} days of {} identities seen: {:.2} identity-years",
         scored.days, scored.identities, scored.identity_years
+    )?;
+    if scored.from_given {
+        return Ok(());
+    }
+    let learned = Exposure::LEARNED.days();
+    writeln!(
+        f,
+        "  that is from {learned} days after the first event on; --score-from sets another time"
     )
 }
 
