@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod panics;
 pub mod partition;
 pub mod replay;
+pub mod scoring;
 pub mod simulate;
 pub mod sources;
 pub mod wire;

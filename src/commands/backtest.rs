@@ -2,6 +2,7 @@
 
 mod output;
 mod report;
+mod scoring;
 
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use nhiwatch_detectors::kernel::engine::Decision;
 
 use self::output::Output;
 use self::report::Report;
+pub use self::scoring::ScoreArgs;
+use self::scoring::Scoring;
 use super::logs::LogArgs;
 use super::progress::Progress;
 use crate::config::Config;
@@ -29,7 +32,8 @@ const LOG: &str = "log";
 /// Judge files as the service would, without Kafka
 ///
 /// The same input gives the same alerts, byte for byte. Alerts are the result: with or without them
-/// the exit code is 0; it is 1 where nothing could be read of what was there.
+/// the exit code is 0; it is 1 where nothing could be read of what was there, or where the
+/// configuration of `--against` sees less of a labelled attack.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BacktestArgs {
     /// The configuration file; without one the defaults hold
@@ -54,6 +58,9 @@ pub struct BacktestArgs {
     /// Print a hash over the state at the end: equal means equal
     #[arg(long, env = "NHIWATCH_DIGEST")]
     pub digest: bool,
+    /// What to hold the alerts against.
+    #[command(flatten)]
+    pub score: ScoreArgs,
     /// What to read.
     #[command(flatten)]
     pub logs: LogArgs,
@@ -62,31 +69,27 @@ pub struct BacktestArgs {
 /// Runs the command: alerts to standard output or a file, the report to standard error.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong configuration, inventory, calendar or mapping,
+/// [`Failure::Invalid`] for a wrong configuration, inventory, calendar, mapping or label,
 /// [`Failure::Usage`] for an unknown source and flags that do not go together,
 /// [`Failure::Environment`] for what cannot be read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
+    args.score.check()?;
     let config = Config::load(args.config.as_deref())?;
-    let calendars = calendars::load(config.calendars.directory.as_deref())?;
     let declared = args.inventory.as_ref().or(config.inventory.as_ref());
     let inventory = Inventory::load(declared.map(PathBuf::as_path))?;
     let sources = args.logs.mappings()?;
     let form = Form::of(args, &sources)?;
-    if let Some(alerts) = &args.alerts {
-        refuse_to_write_into(&args.logs.inputs, alerts)?;
-    }
+    let decision = decision(&config, &sources)?;
+    refuse_to_write_over(args)?;
     let records = Records::open(&args.logs.inputs)?;
     let progress = Progress::new(args.logs.bytes(&records));
-    let decision = Decision::new(
-        &config.detectors,
-        &config.budget,
-        &config.limits,
-        &calendars,
-        sources.digest(),
-    );
     let mut backtest = Backtest {
-        replay: Replay::new(Arc::new(decision)),
+        replay: Replay::new(decision),
         report: Report::default(),
+        scoring: Scoring::open(&args.score, &sources, |own| {
+            let is_read = matches!(form, Form::Mapped(..)) && args.inventory.is_none();
+            is_read && own.is_some() && own != config.inventory.as_deref()
+        })?,
         output: Output::open(args.alerts.as_deref())?,
         progress: progress.clone(),
     };
@@ -108,6 +111,21 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
         ))),
         Err(Stop::Failed(failure)) => Err(failure),
     }
+}
+
+/// What `config` decides by, over events mapped by `sources`.
+///
+/// # Errors
+/// For a wrong calendar, or one that cannot be read.
+fn decision(config: &Config, sources: &Sources) -> Result<Arc<Decision>, Failure> {
+    let calendars = calendars::load(config.calendars.directory.as_deref())?;
+    Ok(Arc::new(Decision::new(
+        &config.detectors,
+        &config.budget,
+        &config.limits,
+        &calendars,
+        sources.digest(),
+    )))
 }
 
 /// What the records of the input are.
@@ -151,6 +169,7 @@ enum Stop {
 struct Backtest {
     replay: Replay,
     report: Report,
+    scoring: Option<Scoring>,
     output: Output,
     progress: Progress,
 }
@@ -168,10 +187,18 @@ impl Backtest {
         for record in records {
             let record = record.map_err(Stop::Failed)?;
             let taken = match &record.bytes {
-                Ok(bytes) => LogLine::parse(bytes).and_then(|line| self.replay.log_line(&line)),
+                Ok(bytes) => LogLine::parse(bytes).and_then(|line| self.log_line(&line)),
                 Err(reject) => Err(reject.clone()),
             };
             self.note(taken, || record.place())?;
+        }
+        Ok(())
+    }
+
+    fn log_line(&mut self, line: &LogLine) -> Result<(), Reject> {
+        self.replay.log_line(line)?;
+        if let Some(scoring) = &mut self.scoring {
+            scoring.log_line(line);
         }
         Ok(())
     }
@@ -182,6 +209,9 @@ impl Backtest {
             let identity = entry.identity.as_str();
             let partition = partition::of(identity.as_bytes(), partitions).unsigned_abs();
             let taken = self.replay.declare(partition, entry);
+            if let (Ok(()), Some(scoring)) = (&taken, &mut self.scoring) {
+                scoring.declare(partition, entry);
+            }
             self.report.declared(identity);
             self.note(taken, || format!("the inventory entry of {identity}"))?;
         }
@@ -240,6 +270,9 @@ impl Backtest {
         let MappedEvent { identity, json, .. } = &next.event;
         let partition = partition::of(identity.as_bytes(), partitions).unsigned_abs();
         let taken = self.replay.event(partition, identity, json);
+        if let (Ok(()), Some(scoring)) = (&taken, &mut self.scoring) {
+            scoring.event(partition, identity, json);
+        }
         self.report.seen(identity);
         self.note(taken, || format!("{}:{}", next.source, next.line))
     }
@@ -255,6 +288,9 @@ impl Backtest {
         }
         for alert in self.replay.take_alerts() {
             self.report.alert(&alert);
+            if let Some(scoring) = &mut self.scoring {
+                scoring.alert(&alert);
+            }
             let output = &mut self.output;
             self.progress
                 .aside(|| output.alert(&alert))
@@ -263,12 +299,19 @@ impl Backtest {
         Ok(())
     }
 
-    /// Ends the alerts, then reports; gives the exit code: 1 where all that was read was refused.
+    /// Ends the alerts, then reports; gives the exit code: 1 where all that was read was refused, or
+    /// where another configuration sees less.
     fn finish(mut self, config: &Config, digest: bool) -> Result<ExitCode, Stop> {
         let in_vain = self.replay.span().is_none() && self.report.refused_any();
-        let code = ExitCode::from(u8::from(in_vain));
         self.output.flush().map_err(Stop::Output)?;
         let mut text = self.report.text(&self.replay, &config.detectors);
+        let mut has_fallen = false;
+        if let Some(scoring) = self.scoring.take() {
+            let scores = scoring.finish(&self.replay).map_err(Stop::Failed)?;
+            has_fallen = scores.has_fallen();
+            text.push_str(&scores.to_string());
+        }
+        let code = ExitCode::from(u8::from(in_vain || has_fallen));
         if digest {
             let line = format!("digest {}\n", self.replay.digest());
             if self.output.is_stdout_taken() {
@@ -292,21 +335,39 @@ fn tell(report: &str) -> Result<(), Stop> {
         .map_err(|error| Stop::Failed(Failure::Environment(format!("standard error: {error}"))))
 }
 
-/// Refuses alerts that would be written over an input, or become one the next time.
-fn refuse_to_write_into(inputs: &[PathBuf], alerts: &Path) -> Result<(), Failure> {
-    let Some(target) = resolved(alerts) else {
-        return Ok(());
-    };
-    let clash = inputs
+/// Refuses to write over what is read, into a folder that is, or twice to one file.
+fn refuse_to_write_over(args: &BacktestArgs) -> Result<(), Failure> {
+    let BacktestArgs { score, logs, .. } = args;
+    let files = [&args.config, &args.inventory, &score.labels, &score.against];
+    let read: Vec<&PathBuf> = logs
+        .inputs
         .iter()
-        .find(|input| resolved(input).is_some_and(|input| target.starts_with(input)));
-    clash.map_or(Ok(()), |input| {
-        Err(Failure::Usage(format!(
-            "--alerts {} would be written into the input {}; name a file elsewhere",
-            alerts.display(),
-            input.display()
-        )))
-    })
+        .chain(files.into_iter().flatten())
+        .collect();
+    for (flag, to) in [("--alerts", &args.alerts), ("--scores", &score.scores)] {
+        let Some((to, target)) = to.as_ref().and_then(|to| Some((to, resolved(to)?))) else {
+            continue;
+        };
+        let clash = read
+            .iter()
+            .find(|input| resolved(input).is_some_and(|input| target.starts_with(input)));
+        if let Some(input) = clash {
+            return Err(Failure::Usage(format!(
+                "{flag} {} would be written into the input {}; name a file elsewhere",
+                to.display(),
+                input.display()
+            )));
+        }
+    }
+    match (&args.alerts, &score.scores) {
+        (Some(alerts), Some(scores)) if resolved(alerts) == resolved(scores) => {
+            Err(Failure::Usage(format!(
+                "--alerts and --scores are both {}; name two files",
+                scores.display()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The path without links, of a file that need not exist; `None` for standard input or output.
