@@ -75,7 +75,8 @@ impl Detector for ApiVolume {
         }
         if now.after >= hour.gate && worth_a_look(now.before, now.after, hour.gate) {
             let count = Count::so_far(hour, event.ts);
-            if let Some(found) = self.burst_of_hour(count, hour.expected, profile) {
+            let expected = profile.expected_among_peers(hour, event.ts);
+            if let Some(found) = self.burst_of_hour(count, expected, profile) {
                 return found;
             }
         }
@@ -83,7 +84,7 @@ impl Detector for ApiVolume {
         let before = of_day - (now.after - now.before);
         if of_day >= hour.day_gate && worth_a_look(before, of_day, hour.day_gate) {
             let count = Count::of_day(hour.day, of_day);
-            let expected = profile.closed.expected_day(hour.day);
+            let expected = profile.expected_of_day(hour.day, event.ts);
             if let Some(found) = self.burst_of_day(count, expected, profile) {
                 return found;
             }
@@ -110,6 +111,7 @@ impl ApiVolume {
         }
         let (count, expected) = (Count::of_hour(hour), hour.expected);
         if hour.tally.calls >= hour.gate {
+            let expected = profile.expected_among_peers(hour, hour.end());
             return self.burst_of_hour(count, expected, profile);
         }
         let ln_p = self.drop(&count, &expected)?;
@@ -125,6 +127,11 @@ impl ApiVolume {
         let expected = baseline.expected_day(day.number);
         let count = Count::of_day(day.number, day.calls);
         if day.calls as f64 > expected.mean {
+            let excused = expected.mean + day.excused;
+            let expected = Expected {
+                mean: excused,
+                ..expected
+            };
             return self.burst_of_day(count, expected, profile);
         }
         let ln_p = baseline.daily.calibrate_drop(self.drop(&count, &expected)?);

@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
+use super::groups::Group;
 use super::hot::{Hot, Hour, Now};
 use super::inventory::Declared;
 use super::names::Names;
@@ -27,6 +28,8 @@ pub struct Profile<'a> {
     pub now: &'a Now,
     /// How to spell symbols.
     pub names: &'a Names,
+    /// The groups it belongs to.
+    pub(crate) groups: [Option<&'a Group>; 2],
 }
 
 impl Profile<'_> {
@@ -66,6 +69,37 @@ impl Profile<'_> {
         Declared::zone(self.closed.declared.as_ref())
     }
 
+    /// What `hour` is expected to bring, given how busy its peers are in it until `now`: where the
+    /// identity's group is busy as a whole, as much more, and less certainly so.
+    #[must_use]
+    pub fn expected_among_peers(&self, hour: &Hour, now: Timestamp) -> Expected {
+        let counted = self.closed.age(Timestamp::from_hour(hour.start)) >= COUNTED_FROM;
+        let groups = self.groups.iter().flatten().filter(|_| counted);
+        let times = groups
+            .map(|group| group.others(hour, now))
+            .fold(1.0, f64::max);
+        if times <= 1.0 {
+            return hour.expected;
+        }
+        Expected {
+            mean: hour.expected.mean * times,
+            ..hour.expected.looser(LOOSE)
+        }
+    }
+
+    /// What the day `number` is expected to bring, given the same.
+    #[must_use]
+    pub fn expected_of_day(&self, number: i64, now: Timestamp) -> Expected {
+        let expected = self.closed.expected_day(number);
+        let open = self.hot.hours.iter().filter(|hour| hour.day == number);
+        let excused = |hour| self.expected_among_peers(hour, now).mean - hour.expected.mean;
+        let excused = self.day(number).excused + open.map(excused).sum::<f64>();
+        Expected {
+            mean: expected.mean + excused,
+            ..expected
+        }
+    }
+
     /// The calls of the day `number` so far.
     #[must_use]
     pub fn calls_of_day(&self, number: i64) -> u64 {
@@ -103,6 +137,8 @@ pub struct Baseline {
     pub kind: super::event::Kind,
     /// What the inventory declares of it.
     pub declared: Option<Declared>,
+    /// The venue of its first order.
+    pub venue: Option<Box<str>>,
     /// How often it calls in an hour.
     pub rate: Rate<24>,
     /// How often it calls in a day.
@@ -136,6 +172,8 @@ pub struct Day {
     pub amount: f64,
     /// Hours in which there was anything.
     pub hours: u32,
+    /// Calls beyond what is usual that busy peers explain.
+    pub excused: f64,
     /// Whether something in it is held back from learning.
     pub suspect: bool,
 }
@@ -328,10 +366,11 @@ impl Baseline {
         self.turn(until, &mut ended);
     }
 
-    /// Learns an hour that is over, or holds it back where it is suspect; every hour before it has
-    /// been caught up with.
-    pub(crate) fn close(&mut self, hour: &Hour) {
+    /// Learns an hour that is over, of which busy peers explain `excused` calls, or holds it back where
+    /// it is suspect; every hour before it has been caught up with.
+    pub(crate) fn close(&mut self, hour: &Hour, excused: f64) {
         self.today.add(hour);
+        self.today.excused += excused;
         self.next = self.next.max(hour.start + 1);
         let Tally { calls, orders, .. } = hour.tally;
         if hour.suspect {
@@ -415,6 +454,8 @@ impl Baseline {
     }
 }
 
+/// Who has been known for so long counts among its peers, and is excused by them.
+pub(crate) const COUNTED_FROM: Span = Span::WEEK.times(2);
 /// How far from the stroke of the hour activity may still belong to the hour before or after.
 const SLACK: Span = Span::MINUTE.times(5);
 /// How long after a clock change hours are also judged by what they were before it.
@@ -447,7 +488,7 @@ mod tests {
         let mut days = Vec::new();
         while let Some(over) = hot.take_over(Hour::over(hour - 1)) {
             baseline.catch_up(over.start, |day, _| days.push(day));
-            baseline.close(&over);
+            baseline.close(&over, 0.0);
         }
         days
     }

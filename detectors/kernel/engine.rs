@@ -14,6 +14,7 @@ pub use stats::{DetectorStats, Stats};
 use super::clock::{Arrival, Clock};
 use super::detector::{Alert, BaselineState, Finding, Mode};
 use super::event::Event;
+use super::groups::{Groups, gather};
 use super::identities::{Identities, Memory};
 use super::input::{Fate, Input};
 use super::inventory::Declared;
@@ -41,6 +42,7 @@ pub struct Engine {
     identities: Identities,
     stats: Stats,
     timers: Timers,
+    groups: Groups,
     /// The noise of its identities; and what the record at hand adds, which counts from the next on.
     common: Common,
     fresh: Common,
@@ -60,6 +62,7 @@ impl Engine {
             names: Names::default(),
             identities: Identities::new(decision.limits.identities),
             timers: Timers::default(),
+            groups: Groups::default(),
             common: Common::default(),
             fresh: Common::default(),
             findings: Vec::new(),
@@ -117,8 +120,15 @@ impl Engine {
             slot = self.identities.admit(identity, front);
             self.stats.limits[Limit::Identities as usize] += u64::from(slot.is_none());
         }
-        if let Some(slot) = slot {
-            self.identities.declare(slot, declared.cloned());
+        let Some(slot) = slot else {
+            return;
+        };
+        if let Some(memory) = self.identities.memory(slot) {
+            gather(memory, &mut self.groups, Groups::leave);
+        }
+        self.identities.declare(slot, declared.cloned());
+        if let Some(memory) = self.identities.memory(slot) {
+            self.groups.enrol(memory);
         }
     }
 
@@ -134,6 +144,7 @@ impl Engine {
                 self.look_at(slot, due, alerts);
             }
             self.common.add(&mut self.fresh);
+            self.groups.expire(due);
             // Slots are numbered as it happens; names are not.
             alerts[before..].sort_by(|a, b| a.identity.cmp(&b.identity));
         }
@@ -151,6 +162,7 @@ impl Engine {
             memory,
             decision: &self.decision,
             names: &self.names,
+            groups: &mut self.groups,
             stats: &mut self.stats,
             findings: &mut self.findings,
             sightings: &mut self.sightings,
@@ -205,6 +217,7 @@ impl Engine {
             memory,
             decision: &self.decision,
             names: &self.names,
+            groups: &mut self.groups,
             stats: &mut self.stats,
             findings: &mut self.findings,
             sightings: &mut self.sightings,
@@ -267,6 +280,7 @@ impl Engine {
             memory,
             decision: &self.decision,
             names: &self.names,
+            groups: &mut self.groups,
             stats: &mut self.stats,
             findings: &mut self.findings,
             sightings: &mut self.sightings,

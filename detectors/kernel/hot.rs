@@ -89,6 +89,11 @@ impl Hot {
         self.trail.expire(watermark, ended);
     }
 
+    /// The open hours.
+    pub(crate) fn hours(&self) -> &[Hour] {
+        &self.hours
+    }
+
     /// Starts of the open hours.
     pub(crate) fn open_hours(&self) -> impl Iterator<Item = i64> {
         self.hours.iter().map(|hour| hour.start)

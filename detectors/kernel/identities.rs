@@ -24,6 +24,8 @@ pub(crate) struct Memory {
     pub(crate) incidents: Incidents,
     /// What its findings add up to; kept from the first one on.
     pub(crate) risk: Option<Box<Risk>>,
+    /// The numbers of its declared group and of those who trade on its venue; not stored.
+    pub(crate) groups: [Option<u32>; 2],
     /// A detector failed on it: nothing more is judged or learned.
     pub(crate) failed: bool,
     /// What must be stored: the hot part, and the rest.
@@ -39,6 +41,7 @@ impl Memory {
             states: States::default(),
             incidents: Incidents::default(),
             risk: None,
+            groups: [None; 2],
             failed: false,
             dirty: (false, false),
         }
@@ -183,10 +186,9 @@ impl Identities {
     }
 
     /// Every identity with its slot, in no order.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Memory)> {
-        (0..)
-            .zip(&self.slab)
-            .filter_map(|(slot, memory)| Some((slot, memory.as_ref()?)))
+    pub(crate) fn slots_mut(&mut self) -> impl Iterator<Item = (u32, &mut Memory)> {
+        let slots = (0..).zip(&mut self.slab);
+        slots.filter_map(|(slot, memory)| Some((slot, memory.as_mut()?)))
     }
 
     /// All identities, in order of their names.

@@ -31,6 +31,7 @@ pub mod registry;
 
 mod births;
 pub mod clock;
+mod groups;
 pub mod identities;
 pub mod seen;
 mod timers;

@@ -6,8 +6,9 @@ use crate::CARDS;
 use crate::kernel::baseline::{Closed, Day, Profile};
 use crate::kernel::clock::LATENESS;
 use crate::kernel::detector::{Alert, Finding, Mode};
-use crate::kernel::event::{Event, Kind};
-use crate::kernel::hot::Now;
+use crate::kernel::event::{Class, Event, Kind};
+use crate::kernel::groups::{Groups, gather};
+use crate::kernel::hot::{Hour, Now};
 use crate::kernel::identities::Memory;
 use crate::kernel::limit::Limit;
 use crate::kernel::names::{Names, Symbol};
@@ -34,6 +35,7 @@ pub(super) struct Desk<'a> {
     pub(super) memory: &'a mut Memory,
     pub(super) decision: &'a Decision,
     pub(super) names: &'a Names,
+    pub(super) groups: &'a mut Groups,
     pub(super) stats: &'a mut Stats,
     pub(super) findings: &'a mut Vec<(usize, Mode, Finding)>,
     pub(super) sightings: &'a mut Option<Vec<Sighting>>,
@@ -70,8 +72,10 @@ impl Desk<'_> {
     /// Counts `event`; tells where it stands, and whether something was learned.
     pub(super) fn count(&mut self, event: &Event<'_>, symbol: Symbol) -> (Now, bool) {
         let mut ended = None;
+        gather(self.memory, self.groups, Groups::leave);
         let Memory { hot, baseline, .. } = &mut *self.memory;
         let now = hot.count(event, symbol, baseline, |session| ended = Some(session));
+        gather(self.memory, self.groups, Groups::join);
         let mut learned = ended.is_some();
         if let Some(session) = ended {
             self.learn(&Closed::Session(session));
@@ -79,6 +83,15 @@ impl Desk<'_> {
         let kind = &mut self.memory.baseline.kind;
         if event.kind != Kind::Unknown && event.kind != *kind {
             *kind = event.kind;
+            learned = true;
+        }
+        if let Some(venue) = event.venue
+            && event.class == Class::Order
+            && self.memory.baseline.venue.is_none()
+        {
+            gather(self.memory, self.groups, Groups::leave);
+            self.memory.baseline.venue = Some(venue.into());
+            self.groups.enrol(self.memory);
             learned = true;
         }
         (now, learned)
@@ -93,12 +106,12 @@ impl Desk<'_> {
         detectors.rule(event, declared, |index, mode, said| {
             fine &= heed(&mut stats[index], findings, index, mode, said);
         });
-        let profile = profile(self.memory, now, self.names);
+        let profile = profile(self.memory, now, self.names, self.groups);
         detectors.judge(event, &profile, &self.memory.states, |index, mode, said| {
             stats[index].evaluations += 1;
             fine &= heed(&mut stats[index], findings, index, mode, said);
         });
-        self.memory.failed |= !fine;
+        self.note_failure(!fine);
         if self.findings.is_empty() {
             return !fine;
         }
@@ -117,13 +130,29 @@ impl Desk<'_> {
             let end = hour.end();
             let over = Closed::Hour(hour.clone());
             hour.suspect |= self.review(&over, end);
-            self.memory.baseline.close(&hour);
+            let excused = self.excused(&hour);
+            self.memory.baseline.close(&hour, excused);
             self.learn(&Closed::Hour(hour));
             if let Some(risk) = &mut self.memory.risk {
                 self.fresh.add(&mut risk.fold(end));
             }
         }
         closed
+    }
+
+    /// Once a detector has failed on it, an identity is not watched any more, and no peer either.
+    fn note_failure(&mut self, failed: bool) {
+        if failed && !self.memory.failed {
+            gather(self.memory, self.groups, Groups::leave);
+            self.memory.failed = true;
+        }
+    }
+
+    /// Calls of an hour beyond what is usual that busy peers explain.
+    fn excused(&self, hour: &Hour) -> f64 {
+        let nowhere = Now::default();
+        let profile = profile(self.memory, &nowhere, self.names, self.groups);
+        profile.expected_among_peers(hour, hour.end()).mean - hour.expected.mean
     }
 
     /// Asks whether it is news that nothing has happened until `now`.
@@ -134,7 +163,7 @@ impl Desk<'_> {
         }
         self.memory.hot.alarm = None;
         let nowhere = Now::default();
-        let profile = profile(self.memory, &nowhere, self.names);
+        let profile = profile(self.memory, &nowhere, self.names, self.groups);
         let (stats, findings) = (&mut self.stats.detectors, &mut *self.findings);
         let mut fine = true;
         let each = |index: usize, mode, said: Said| {
@@ -142,7 +171,7 @@ impl Desk<'_> {
         };
         let states = &self.memory.states;
         self.decision.detectors.wake(now, &profile, states, each);
-        self.memory.failed |= !fine;
+        self.note_failure(!fine);
         self.triage(None, now);
         true
     }
@@ -150,7 +179,7 @@ impl Desk<'_> {
     /// The minute for which an alarm must be set anew, if any: there is none yet, or a later one.
     pub(super) fn set_alarm(&mut self, now: Timestamp) -> Option<i64> {
         let nowhere = Now::default();
-        let profile = profile(self.memory, &nowhere, self.names);
+        let profile = profile(self.memory, &nowhere, self.names, self.groups);
         let deadline = self
             .decision
             .detectors
@@ -189,7 +218,7 @@ impl Desk<'_> {
     /// Lets every detector look once more at what is over; tells whether it is held back.
     fn review(&mut self, over: &Closed, at: Timestamp) -> bool {
         let nowhere = Now::default();
-        let profile = profile(self.memory, &nowhere, self.names);
+        let profile = profile(self.memory, &nowhere, self.names, self.groups);
         let (stats, findings) = (&mut self.stats.detectors, &mut *self.findings);
         let mut fine = true;
         let each = |index: usize, mode, said: Said| {
@@ -197,7 +226,7 @@ impl Desk<'_> {
         };
         let states = &self.memory.states;
         self.decision.detectors.review(over, &profile, states, each);
-        self.memory.failed |= !fine;
+        self.note_failure(!fine);
         self.triage(None, at)
     }
 
@@ -216,7 +245,7 @@ impl Desk<'_> {
                     fine = false;
                 }
             });
-        self.memory.failed |= !fine;
+        self.note_failure(!fine);
     }
 
     /// Makes incidents of the findings at hand, and of these alerts; tells whether what they are
@@ -268,11 +297,19 @@ impl Desk<'_> {
     }
 }
 
-fn profile<'a>(memory: &'a Memory, now: &'a Now, names: &'a Names) -> Profile<'a> {
+fn profile<'a>(
+    memory: &'a Memory,
+    now: &'a Now,
+    names: &'a Names,
+    groups: &'a Groups,
+) -> Profile<'a> {
     Profile {
         hot: &memory.hot,
         closed: &memory.baseline,
         now,
         names,
+        groups: memory
+            .groups
+            .map(|group| group.and_then(|group| groups.get(group))),
     }
 }

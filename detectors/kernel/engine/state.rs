@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use crate::States;
 use crate::kernel::codec::{self, Key, Rest};
+use crate::kernel::groups::Groups;
 use crate::kernel::identities::Memory;
 use crate::kernel::time::Timestamp;
 use crate::kernel::timers::Timers;
@@ -99,7 +100,9 @@ impl Engine {
         let front = self.clock.front().unwrap_or(Timestamp::MIN);
         self.identities.restored(front);
         self.timers = Timers::default();
-        for (slot, memory) in self.identities.slots() {
+        self.groups = Groups::default();
+        for (slot, memory) in self.identities.slots_mut() {
+            self.groups.enrol(memory);
             for start in memory.hot.open_hours() {
                 self.timers.hour(start, slot);
             }
