@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use nhiwatch::wire::LogLine;
+use nhiwatch::wire::{LogLine, timestamp};
 use nhiwatch::{partition, sources};
+use nhiwatch_detectors::kernel::time::Span;
 use serde_json::Value;
 
 /// A bank of 20 identities over six weeks, three of which are attacked, and its labels.
@@ -93,6 +94,16 @@ fn ids<'a>(alerts: impl Iterator<Item = &'a Value>) -> BTreeSet<&'a str> {
     alerts.map(|alert| alert["id"].as_str().unwrap()).collect()
 }
 
+/// Whether the incident of `alert`, one of `alerts`, meets `label` up to a day after its end.
+fn meets(label: &Value, alert: &Value, alerts: &[Value]) -> bool {
+    let at = |time: &Value| timestamp::text(time.as_str().unwrap()).unwrap();
+    let own = alerts.iter().filter(|other| other["id"] == alert["id"]);
+    let last = own.map(|other| at(&other["ts"])).max().unwrap();
+    alert["identity"] == label["identity"]
+        && at(&alert["opened"]) <= at(&label["to"]).plus(Span::DAY)
+        && last >= at(&label["from"])
+}
+
 #[test]
 fn the_scores_are_those_of_the_alerts() {
     let labels = file("labels.ndjson");
@@ -106,10 +117,7 @@ fn the_scores_are_those_of_the_alerts() {
             .iter()
             .find(|label| label["scenario"] == attack["scenario"]);
         let label = label.unwrap();
-        // In this bank nothing else befalls them.
-        let about = |alert: &&Value| {
-            alert["identity"] == label["identity"] && alert["ts"].as_str() >= label["from"].as_str()
-        };
+        let about = |alert: &&Value| meets(label, alert, &run.alerts);
         let found = ids(run.alerts.iter().filter(about)).len();
         assert!(found > 0, "{label}");
         assert_eq!(attack["incidents"], found, "{label}");
@@ -124,8 +132,8 @@ fn the_scores_are_those_of_the_alerts() {
         assert!(run.err.contains(&line), "{}", run.err);
     }
     let explained = |alert: &&Value| {
-        let own = |label: &&Value| label["identity"] == alert["identity"];
-        labels.iter().any(|label| own(&label))
+        let mut all = labels.iter();
+        alert["severity"] == "info" || all.any(|label| meets(label, alert, &run.alerts))
     };
     let late = |alert: &&Value| alert["opened"].as_str() >= run.scores["scored"]["from"].as_str();
     let unexplained = ids(run.alerts.iter().filter(|one| late(one) && !explained(one)));
@@ -182,29 +190,24 @@ fn a_configuration_that_sees_less_fails_and_what_it_misses_is_listed() {
         .iter()
         .filter(|one| one["detector"] == "tool-chain"));
     let removed = against["difference"]["removed"].as_array().unwrap();
-    assert_eq!(ids(removed.iter()), chains);
-    assert!(
-        against["difference"]["added"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-    );
-    let fallen: Vec<_> = against["falls"].as_array().unwrap().iter().collect();
-    let fallen: Vec<_> = fallen
-        .iter()
-        .map(|fall| {
-            (
-                fall["scenario"].as_str().unwrap(),
-                fall["recall"].as_str().unwrap(),
-            )
-        })
+    // What one detector does not say any more may leave room for another: there can be others too.
+    assert!(!chains.is_empty() && ids(removed.iter()).is_superset(&chains));
+    let falls = against["falls"].as_array().unwrap().iter();
+    let fallen: Vec<&Value> = falls
+        .filter(|fall| fall["scenario"] == "A7")
+        .map(|fall| &fall["recall"])
         .collect();
-    assert_eq!(fallen, [("A7", "any"), ("A7", "medium")]);
-    let listed = run
-        .err
-        .lines()
-        .filter(|line| line.starts_with("  removed  "));
-    assert_eq!(listed.count(), chains.len());
+    assert_eq!(fallen, ["any", "medium"]);
+    let (first, listed) = (&removed[0], run.err.lines());
+    let listed: Vec<&str> = listed
+        .filter(|line| line.starts_with("  removed  2"))
+        .collect();
+    assert_eq!(listed.len(), removed.len().min(10));
+    assert!(
+        listed[0].contains(first["identity"].as_str().unwrap()),
+        "{}",
+        listed[0]
+    );
     let says = format!("A7 FALLS with {off}, at any severity: 0 seen, 1 without it\n");
     assert!(run.err.contains(&says), "{}", run.err);
 
@@ -215,8 +218,8 @@ fn a_configuration_that_sees_less_fails_and_what_it_misses_is_listed() {
         &events(),
     );
     assert_eq!(gain.code, 0, "{}", gain.err);
-    let added = gain.scores["against"]["difference"]["added"].as_array();
-    assert_eq!(added.unwrap().len(), chains.len());
+    let added = &gain.scores["against"]["difference"]["added"];
+    assert_eq!(added, &against["difference"]["removed"]);
     let unlabelled = scored(&["--against", &off], &events());
     assert_eq!(unlabelled.code, 0, "{}", unlabelled.err);
     let difference = &unlabelled.scores["against"]["difference"];
