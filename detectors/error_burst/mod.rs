@@ -1,8 +1,6 @@
 #![doc = include_str!("README.md")]
 
 #[cfg(test)]
-mod dice;
-#[cfg(test)]
 mod null;
 mod usual;
 

@@ -1,7 +1,7 @@
 //! How often it finds something where nothing is wrong, by simulation.
 
 use super::*;
-use crate::error_burst::dice::Dice;
+use crate::dice::Dice;
 use crate::kernel::baseline::Day;
 use crate::kernel::tails::Expected;
 use crate::kernel::tally::Tally;
@@ -91,7 +91,7 @@ fn quiet(weeks: i64, share: u64) -> (ErrorBurst, Errors) {
     let detector = ErrorBurst::new(Config::default(), &Calendars::default());
     let mut errors = Errors::default();
     for start in 0..weeks * 168 {
-        let over = hour(start, 20, u64::from(start as u64 % share == 0));
+        let over = hour(start, 20, u64::from((start as u64).is_multiple_of(share)));
         detector.learn(&Closed::Hour(over), &mut errors);
         if start % 24 == 23 {
             detector.learn(&Closed::Day(Day::default()), &mut errors);

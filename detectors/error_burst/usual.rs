@@ -109,7 +109,7 @@ mod tests {
     use statrs::distribution::{Beta, ContinuousCDF};
 
     use super::*;
-    use crate::error_burst::dice::Dice;
+    use crate::dice::Dice;
 
     #[test]
     fn the_upper_share_lies_above_the_posterior_quantile_and_near_it() {
