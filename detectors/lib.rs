@@ -8,12 +8,18 @@ pub mod kernel;
 // Private, so that a detector missing from the list below is seen to be unused.
 mod api_volume;
 #[cfg(test)]
+mod dice;
+mod egress_volume;
+mod error_burst;
+#[cfg(test)]
 mod fragile;
 mod off_hours;
 mod tool_chain;
 
 kernel::registry::registry! {
     api_volume: api_volume::ApiVolume,
+    egress_volume: egress_volume::EgressVolume,
+    error_burst: error_burst::ErrorBurst,
     #[cfg(test)]
     fragile: fragile::Fragile,
     off_hours: off_hours::OffHours,

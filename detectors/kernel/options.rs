@@ -70,6 +70,11 @@ bounded! {
     Calls(1.0 ..= 1_000_000_000.0), "a number of calls"
 }
 
+bounded! {
+    /// How much of something: bytes, or money.
+    Quantity(0.0 ..= 1e18), "a quantity"
+}
+
 impl Days {
     /// As a length of time.
     #[must_use]

@@ -64,7 +64,7 @@ impl Desk<'_> {
         if !hot.open_hours().any(|start| start == ts.hour()) {
             let over = watermark.minus(LATENESS).hour();
             let until = hot.open_hours().fold(over, i64::min);
-            learned |= self.learn_until(until);
+            learned |= until > self.memory.baseline.next_hour() && self.learn_until(until);
         }
         learned
     }
@@ -194,11 +194,10 @@ impl Desk<'_> {
         })
     }
 
-    /// Learns that nothing happened in the hours before `until` that are not closed yet, and the days
-    /// that end with them.
+    /// Learns that nothing happened in the hours before `until` that are not closed yet, the days that
+    /// end with them, and what has been held back long enough: also where there is no hour between.
     fn learn_until(&mut self, until: i64) -> bool {
-        let next = self.memory.baseline.next_hour();
-        if until < next {
+        if until < self.memory.baseline.next_hour() {
             return false;
         }
         let mut days: Vec<(Day, Timestamp)> = Vec::new();
@@ -212,7 +211,7 @@ impl Desk<'_> {
             self.memory.baseline.learn_day(&day);
             self.learn(&Closed::Day(day));
         }
-        until > next
+        true
     }
 
     /// Lets every detector look once more at what is over; tells whether it is held back.
