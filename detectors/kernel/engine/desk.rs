@@ -168,7 +168,7 @@ impl Desk<'_> {
     /// Learns that nothing happened in the hours before `until` that are not closed yet, and the days
     /// that end with them.
     fn learn_until(&mut self, until: i64) -> bool {
-        if until <= self.memory.baseline.next_hour() {
+        if !self.memory.baseline.is_behind(until) {
             return false;
         }
         let mut days: Vec<(Day, Timestamp)> = Vec::new();
