@@ -7,6 +7,7 @@ pub mod kernel;
 
 // Private, so that a detector missing from the list below is seen to be unused.
 mod api_volume;
+mod drift;
 #[cfg(test)]
 mod fragile;
 mod off_hours;
@@ -14,6 +15,7 @@ mod tool_chain;
 
 kernel::registry::registry! {
     api_volume: api_volume::ApiVolume,
+    drift: drift::Drift,
     #[cfg(test)]
     fragile: fragile::Fragile,
     off_hours: off_hours::OffHours,
