@@ -16,6 +16,10 @@ test *ARGS:
 bench *ARGS:
     cargo bench --workspace {{ARGS}}
 
+# How often the detectors are wrong while nothing is: --quick, --full, --dev, --write
+calibration *ARGS:
+    cargo bench --bench calibration -- {{ARGS}}
+
 # A real broker on the loopback: start, topics or stop
 kafka DO="start":
     scripts/kafka {{DO}}

@@ -9,6 +9,7 @@ pub mod kernel;
 mod api_volume;
 #[cfg(test)]
 mod dice;
+mod drift;
 mod egress_volume;
 mod error_burst;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tool_chain;
 
 kernel::registry::registry! {
     api_volume: api_volume::ApiVolume,
+    drift: drift::Drift,
     egress_volume: egress_volume::EgressVolume,
     error_burst: error_burst::ErrorBurst,
     #[cfg(test)]

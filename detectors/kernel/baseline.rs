@@ -333,6 +333,14 @@ impl Baseline {
         (cell, before)
     }
 
+    /// Whether there is anything to catch up with by hour `until`: empty hours, a day that is over, or
+    /// an hour held back long enough. An identity that is active in every hour has no empty ones.
+    pub(crate) fn is_behind(&self, until: i64) -> bool {
+        until > self.next
+            || until == self.next
+                && (self.today.number < self.day_of(until) || self.quarantine.is_due(until))
+    }
+
     /// Learns that the hours before `until` which are not closed yet were empty, and takes over those
     /// that were held back long enough; `ended` gets the days that are over, oldest
     /// first, each with its end.
@@ -541,6 +549,25 @@ mod tests {
         days.clear();
         baseline.catch_up(500_090 + 168 * 20, |day, _| days.push(day));
         assert!(days.len() < 40 && days[0].calls == 1, "{days:?}");
+    }
+
+    #[test]
+    fn who_is_active_in_every_hour_is_behind_at_midnight_and_when_an_hour_held_back_is_due() {
+        let (mut hot, mut baseline) = world();
+        let midnight = 500_016;
+        for hour in 500_000..500_300 {
+            assert_eq!(
+                baseline.is_behind(hour),
+                hour != 500_000 && hour % 24 == midnight % 24 || hour == 500_008 + 168,
+                "{hour}"
+            );
+            baseline.catch_up(hour, |_, _| {});
+            let now = count(&mut hot, &mut baseline, hour);
+            if hour == 500_008 {
+                hot.suspect(&now);
+            }
+            close(&mut hot, &mut baseline, hour + 1);
+        }
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Quarantine {
         });
     }
 
+    /// Whether an hour may be learned by hour `now`.
+    pub fn is_due(&self, now: i64) -> bool {
+        self.held.front().is_some_and(|held| held.due <= now)
+    }
+
     /// Takes out an hour that may be learned by hour `now`, if there is one.
     pub fn due(&mut self, now: i64) -> Option<Held> {
         self.held.pop_front_if(|held| held.due <= now)

@@ -197,7 +197,7 @@ impl Desk<'_> {
     /// Learns that nothing happened in the hours before `until` that are not closed yet, the days that
     /// end with them, and what has been held back long enough: also where there is no hour between.
     fn learn_until(&mut self, until: i64) -> bool {
-        if until < self.memory.baseline.next_hour() {
+        if !self.memory.baseline.is_behind(until) {
             return false;
         }
         let mut days: Vec<(Day, Timestamp)> = Vec::new();
