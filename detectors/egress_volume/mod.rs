@@ -43,7 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             at_least_times: Ratio::new(3.0),
-            at_least_bytes: Quantity::new(10_000_000.0),
+            at_least_bytes: Quantity::new(1_000_000.0),
             at_least_amount: Quantity::new(1_000.0),
             learning: Days::new(14.0),
         }
