@@ -10,6 +10,7 @@ mod api_volume;
 #[cfg(test)]
 mod fragile;
 mod off_hours;
+mod silence;
 mod tool_chain;
 
 kernel::registry::registry! {
@@ -17,5 +18,6 @@ kernel::registry::registry! {
     #[cfg(test)]
     fragile: fragile::Fragile,
     off_hours: off_hours::OffHours,
+    silence: silence::Silence,
     tool_chain: tool_chain::ToolChain,
 }

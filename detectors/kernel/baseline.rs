@@ -35,6 +35,12 @@ impl Profile<'_> {
         self.hot.hours.get(self.now.hour?)
     }
 
+    /// The open hours, oldest first.
+    #[must_use]
+    pub fn open(&self) -> &[Hour] {
+        &self.hot.hours
+    }
+
     /// The session that the event belongs to, if it was a new step in it.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
@@ -125,7 +131,7 @@ pub struct Day {
 }
 
 impl Day {
-    fn new(number: i64) -> Self {
+    pub(crate) fn new(number: i64) -> Self {
         Self {
             number,
             ..Self::default()
@@ -211,6 +217,13 @@ impl Baseline {
     pub fn expected(&self, start: i64) -> Expected {
         let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
         self.rate.expected_either(cell, moved)
+    }
+
+    /// What the hour `start` brings at the least: what can be missed when nothing comes.
+    #[must_use]
+    pub fn least(&self, start: i64) -> Expected {
+        let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
+        self.rate.least(cell, moved)
     }
 
     /// The day of the hour `start` on the wall clock it follows, in days since the epoch.

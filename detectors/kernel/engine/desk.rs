@@ -143,6 +143,9 @@ impl Desk<'_> {
         let states = &self.memory.states;
         self.decision.detectors.wake(now, &profile, states, each);
         self.memory.failed |= !fine;
+        if !self.findings.is_empty() {
+            self.memory.hot.told = Some(now);
+        }
         self.triage(None, now);
         true
     }
@@ -168,20 +171,22 @@ impl Desk<'_> {
     /// Learns that nothing happened in the hours before `until` that are not closed yet, and the days
     /// that end with them.
     fn learn_until(&mut self, until: i64) -> bool {
-        if until <= self.memory.baseline.next_hour() {
+        let next = self.memory.baseline.next_hour();
+        if until < next {
             return false;
         }
         let mut days: Vec<(Day, Timestamp)> = Vec::new();
         self.memory
             .baseline
             .catch_up(until, |day, end| days.push((day, end)));
+        let learned = until > next || !days.is_empty();
         for (mut day, end) in days {
             let over = Closed::Day(day.clone());
             day.suspect |= self.review(&over, end);
             self.fresh.days += u64::from(watched(&self.memory.baseline, end).is_some());
             self.learn(&Closed::Day(day));
         }
-        true
+        learned
     }
 
     /// Lets every detector look once more at what is over; tells whether it is held back.

@@ -1,0 +1,229 @@
+//! How often `silence` speaks of identities with which nothing is wrong, and how soon of one that has
+//! died or moved: a simulated year's half, whole engine, own dice.
+
+use std::sync::Arc;
+
+use crate::Configs;
+use crate::kernel::budget::Budget;
+use crate::kernel::calendar::Calendars;
+use crate::kernel::detector::Alert;
+use crate::kernel::engine::{Decision, Engine, Limits, Sighting};
+use crate::kernel::event::Event;
+use crate::kernel::input::Input;
+use crate::kernel::time::{Span, Timestamp};
+
+/// Monday, 2026-05-04: no clock changes within half a year.
+const START: Timestamp = Timestamp::from_seconds(1_777_852_800);
+const WEEKS: i64 = 25;
+/// From here on findings count.
+const JUDGED: i64 = 5;
+const HOUR: f64 = 3600.0;
+
+/// Numbers that look random and are always the same.
+struct Dice(u64);
+
+impl Dice {
+    /// In (0, 1).
+    fn uniform(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        let angle = std::f64::consts::TAU * self.uniform();
+        libm::sqrt(-2.0 * libm::log(self.uniform())) * libm::cos(angle)
+    }
+
+    /// A Weibull gap of mean 1.
+    fn gap(&mut self, shape: f64) -> f64 {
+        libm::pow(-libm::log(self.uniform()), 1.0 / shape) / libm::tgamma(1.0 + 1.0 / shape)
+    }
+}
+
+/// One step of a lognormal autoregressive rate of median 1.
+fn mood(level: &mut f64, memory: f64, sigma: f64, dice: &mut Dice) -> f64 {
+    *level = memory * *level + libm::sqrt(1.0 - memory * memory) * sigma * dice.normal();
+    libm::exp(*level)
+}
+
+/// Seconds after the start at which an identity acts.
+type Times = Vec<f64>;
+
+/// Calls at `rate` an hour, by hour since the start, wandering by `sigma`, with Weibull gaps.
+fn service(dice: &mut Dice, shape: f64, sigma: f64, rate: impl Fn(i64) -> f64) -> Times {
+    let (mut times, mut level, mut wait) = (Vec::new(), 0.0, dice.uniform());
+    for hour in 0..WEEKS * 168 {
+        let expected = rate(hour) * mood(&mut level, 0.8, sigma, dice);
+        while wait < expected {
+            times.push((hour as f64 + wait / expected) * HOUR);
+            wait += dice.gap(shape);
+        }
+        wait -= expected;
+    }
+    times
+}
+
+/// Runs every `period` hours from `from` on, where that is a day or more from a time within the hour
+/// after; some of them missed, of about `calls` calls 14 seconds apart.
+fn job(
+    dice: &mut Dice,
+    (from, period): (f64, f64),
+    missed: f64,
+    calls: f64,
+    runs_on: impl Fn(i64) -> bool,
+) -> Times {
+    let (mut times, mut level) = (Vec::new(), 0.0);
+    let mut due = if period < 24.0 {
+        from
+    } else {
+        from + dice.uniform()
+    };
+    while due < (WEEKS * 168) as f64 {
+        let size = calls * mood(&mut level, 0.6, 0.25, dice);
+        let mut at = due * HOUR + 8.0 * libm::exp(0.6 * dice.normal());
+        if runs_on(due as i64 / 24) && dice.uniform() >= missed {
+            for _ in 0..(size as i64).max(1) {
+                times.push(at);
+                at += 14.0 * dice.gap(0.8);
+            }
+        }
+        due += period;
+    }
+    times
+}
+
+/// What an engine finds and publishes of `all`, named by their place.
+fn watch(all: &[Times]) -> (Vec<Sighting>, Vec<Alert>) {
+    let decision = Decision::new(
+        &Configs::default(),
+        &Budget::default(),
+        &Limits::default(),
+        &Calendars::default(),
+        "",
+    );
+    let mut engine = Engine::new(0, Arc::new(decision));
+    engine.keep_sightings();
+    let mut acts: Vec<(i64, usize)> = Vec::new();
+    for (who, times) in all.iter().enumerate() {
+        acts.extend(times.iter().map(|at| ((at * 1e6) as i64, who)));
+    }
+    // An identity of its own keeps time.
+    acts.extend((0..WEEKS * 168 * 6).map(|n| (n * 600_000_000, all.len())));
+    acts.sort_unstable();
+    let mut alerts = Vec::new();
+    for (at, who) in acts {
+        let identity = who.to_string();
+        let event = Event {
+            ts: START.plus(Span::from_micros(at)),
+            identity: &identity,
+            action: "act",
+            ..Event::default()
+        };
+        engine.handle(&Input::Event(event), &mut alerts);
+    }
+    let mut sightings = engine.take_sightings();
+    sightings.retain(|sighting| sighting.detector == "silence");
+    alerts.retain(|alert| alert.detector == "silence");
+    (sightings, alerts)
+}
+
+type Family = (&'static str, fn(&mut Dice) -> Times);
+
+const FAMILIES: [Family; 7] = [
+    ("poller", |dice| service(dice, 3.0, 0.08, |_| 24.0)),
+    ("day and night", |dice| {
+        service(dice, 0.8, 0.4, |hour| match hour % 24 {
+            8..18 => 10.0,
+            _ => 1.0,
+        })
+    }),
+    ("office", |dice| {
+        service(dice, 0.8, 0.4, |hour| match (hour % 24, hour / 24 % 7) {
+            (8..18, 0..5) => 10.0,
+            _ => 0.0,
+        })
+    }),
+    ("hourly cron", |dice| {
+        job(dice, (0.1, 1.0), 0.002, 3.0, |_| true)
+    }),
+    ("nightly batch", |dice| {
+        job(dice, (3.0, 24.0), 0.03, 65.0, |_| true)
+    }),
+    ("weekday batch", |dice| {
+        job(dice, (3.0, 24.0), 0.01, 65.0, |day| day % 7 < 5)
+    }),
+    ("weekly job", |dice| {
+        job(dice, (5.0, 168.0), 0.01, 20.0, |_| true)
+    }),
+];
+
+#[test]
+fn identities_with_which_nothing_is_wrong_are_found_about_as_seldom_as_promised() {
+    for (seed, (name, family)) in (1..).zip(FAMILIES) {
+        let mut dice = Dice(seed * 7919);
+        let all: Vec<Times> = (0..IDENTITIES).map(|_| family(&mut dice)).collect();
+        let (sightings, alerts) = watch(&all);
+        let from = START.plus(Span::WEEK.times(JUDGED));
+        let judged: Vec<_> = sightings.iter().filter(|it| it.ts >= from).collect();
+        let days = (IDENTITIES as i64 * (WEEKS - JUDGED) * 7) as f64;
+        let per_day = judged.len() as f64 / days;
+        let published = alerts
+            .iter()
+            .filter(|it| it.ts >= from && it.revision == 1)
+            .count();
+        println!(
+            "{name}: {} findings in {days} days, {per_day:.4} a day; {published} published",
+            judged.len(),
+        );
+        for s in judged.iter().take(6) {
+            println!(
+                "   {} {} {} {:?}",
+                s.identity, s.ts, s.finding.summary, s.finding.p_value
+            );
+        }
+        assert!(per_day <= 0.03, "{name}: {per_day}");
+    }
+}
+
+/// From the end of the watch on back, when something happens to an identity.
+const DEATH: f64 = (WEEKS * 168 - 80) as f64 * HOUR;
+
+#[test]
+fn a_job_that_is_stopped_is_missed_within_three_runs_and_one_that_moves_at_once() {
+    let mut dice = Dice(5);
+    let mut night = |moved_by: f64| {
+        let mut times = job(&mut dice, (3.0, 24.0), 0.03, 65.0, |_| true);
+        for at in times.iter_mut().filter(|at| **at > DEATH) {
+            *at += moved_by * HOUR;
+        }
+        times
+    };
+    let moved: Vec<Times> = (0..IDENTITIES).map(|_| night(6.0)).collect();
+    let stopped: Vec<Times> = (0..IDENTITIES).map(|_| night(1e6)).collect();
+    for all in [moved, stopped] {
+        let (sightings, alerts) = watch(&all);
+        for s in sightings
+            .iter()
+            .filter(|s| s.ts > START.plus(Span::from_seconds(DEATH as i64)))
+        {
+            println!(
+                "   {} {} {} {:?} {}",
+                s.identity, s.ts, s.finding.summary, s.finding.p_value, s.finding.begins
+            );
+        }
+        for s in alerts
+            .iter()
+            .filter(|s| s.ts > START.plus(Span::from_seconds(DEATH as i64)))
+        {
+            println!(
+                "   A {} {} {} {:?}",
+                s.identity, s.ts, s.finding.summary, s.severity
+            );
+        }
+    }
+}
+
+const IDENTITIES: usize = 8;

@@ -1,0 +1,154 @@
+//! How long an identity that calls often may be silent.
+
+use super::week::Week;
+use crate::kernel::baseline::Baseline;
+use crate::kernel::budget::begins;
+use crate::kernel::surprise::Surprise;
+use crate::kernel::tails::Expected;
+use crate::kernel::time::{Span, Timestamp};
+
+/// What a silence since one moment has let pass.
+///
+/// Calls that come in batches of `fano`, at a rate known by so many calls of the very hour of the week,
+/// stay away with probability `(1 + calls/evidence)^-(evidence/fano)`; hours are independent in that,
+/// and share the rate's own wandering, which [`Wait::ln_p`] adds.
+#[derive(Clone, Debug)]
+struct Wait {
+    /// Batches of calls missed since the identity was last expected to be quiet, and before that.
+    stretch: f64,
+    before: f64,
+    /// Whether the silence began in this stretch.
+    own: bool,
+    /// Quiet hours in a row.
+    quiet: u32,
+    /// The most that a later stretch counts.
+    cap: f64,
+}
+
+impl Wait {
+    fn new(week: &Week) -> Self {
+        Self {
+            stretch: 0.0,
+            before: 0.0,
+            own: true,
+            quiet: 0,
+            cap: -libm::log(week.miss()),
+        }
+    }
+
+    /// Lets a part of an hour pass of which so much is expected at the least.
+    fn pass(&mut self, least: &Expected, part: f64) {
+        let missed = if least.evidence > 0.0 {
+            let shape = least.evidence / least.fano;
+            shape * libm::log1p(least.mean * part / least.evidence)
+        } else {
+            0.0
+        };
+        if missed < QUIET {
+            self.quiet += 1;
+        } else {
+            if self.quiet >= QUIET_HOURS {
+                self.before = self.batches();
+                (self.stretch, self.own) = (0.0, false);
+            }
+            self.quiet = 0;
+        }
+        self.stretch += missed;
+    }
+
+    /// Batches of calls missed. The work of a day that begins later may be off altogether, for a
+    /// holiday: it counts for no more than how seldom a day is.
+    fn batches(&self) -> f64 {
+        let stretch = if self.own {
+            self.stretch
+        } else {
+            self.stretch.min(self.cap)
+        };
+        self.before + stretch
+    }
+
+    /// Natural logarithm of the probability of such a silence where the rate wanders by `spread`:
+    /// `(1 + batches/k)^-k`, `k = 1/spread`, the negative binomial probability of nothing.
+    fn ln_p(&self, spread: f64) -> f64 {
+        -libm::log1p(self.batches() * spread) / spread
+    }
+}
+
+/// When a silence since `last` will be as improbable as `ln_p` says.
+pub(super) fn until(
+    ln_p: f64,
+    last: Timestamp,
+    baseline: &Baseline,
+    week: &Week,
+    edges: &Surprise,
+) -> Option<Timestamp> {
+    let mut wait = Wait::new(week);
+    let mut from = last;
+    for hour in last.hour()..last.hour() + HOURS_WALKED {
+        let least = baseline.least(hour);
+        let after = |until: Timestamp| {
+            let mut wait = wait.clone();
+            wait.pass(&least, part(from, until));
+            wait
+        };
+        let is_enough = |until| edges.calibrate(after(until).ln_p(least.spread)) <= ln_p;
+        let end = Timestamp::from_hour(hour + 1);
+        if is_enough(end) {
+            let (mut low, mut high) = (from.minute(), end.minute());
+            while low < high {
+                let middle = low.midpoint(high);
+                if is_enough(minute(middle)) {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            return Some(minute(high));
+        }
+        wait = after(end);
+        from = end;
+    }
+    None
+}
+
+/// Natural logarithm of the probability of a silence from `last` to `now`, and how many calls were
+/// expected in it.
+pub(super) fn missed(
+    last: Timestamp,
+    now: Timestamp,
+    baseline: &Baseline,
+    week: &Week,
+    edges: &Surprise,
+) -> (f64, f64) {
+    let mut wait = Wait::new(week);
+    let (mut from, mut calls, mut spread) = (last, 0.0, 1.0);
+    for hour in (last.hour()..=now.hour()).take(HOURS_WALKED as usize) {
+        let least = baseline.least(hour);
+        let end = Timestamp::from_hour(hour + 1).min(now);
+        wait.pass(&least, part(from, end));
+        calls += least.mean * part(from, end);
+        (from, spread) = (end, least.spread);
+    }
+    (edges.calibrate(wait.ln_p(spread)), calls)
+}
+
+/// The p-value from which on a silence is worth a finding: each batch of calls ends one.
+pub(super) fn speaks(last: Timestamp, baseline: &Baseline, week: &Week) -> f64 {
+    let fano = baseline.least(last.hour()).fano;
+    begins((f64::from(week.calls) / fano).max(1.0))
+}
+
+/// Which part of an hour lies between `from` and `until`.
+fn part(from: Timestamp, until: Timestamp) -> f64 {
+    until.since(from).micros().max(0) as f64 / Span::HOUR.micros() as f64
+}
+
+const fn minute(minute: i64) -> Timestamp {
+    Timestamp::from_seconds(minute * 60)
+}
+
+/// Batches of calls below which an hour is quiet; and quiet hours after which a new day's work begins.
+const QUIET: f64 = 0.02;
+const QUIET_HOURS: u32 = 4;
+/// How far ahead silence is looked for.
+const HOURS_WALKED: i64 = 14 * 24;
