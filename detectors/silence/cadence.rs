@@ -164,21 +164,8 @@ impl Cadence {
     ) -> Option<Timestamp> {
         let run = self.run(open).filter(|_| self.is_established())?;
         let runs = libm::ceil(ln_p / libm::log(self.miss())).max(1.0);
-        let wait = runs * f64::from(self.period) + self.tolerance();
-        if wait > seconds(WAIT_MAX) {
-            return None;
-        }
-        let mut at = run
-            .plus(Span::from_micros((wait * 1e6) as i64))
-            .plus(moved(run, self.period));
-        let mut day = baseline.day_of(run.hour()) + 1;
-        while day <= baseline.day_of(at.hour()) {
-            if rest.has(day) {
-                at = at.plus(Span::DAY);
-            }
-            day += 1;
-        }
-        Some(at)
+        let soon = runs * f64::from(self.period) <= seconds(WAIT_MAX);
+        soon.then(|| self.missed_at(runs, run, rest, baseline))
     }
 
     /// How many runs have not come by `now`.
@@ -192,10 +179,27 @@ impl Cadence {
         let Some(run) = self.run(open).filter(|_| self.is_established()) else {
             return 0.0;
         };
-        let days = baseline.day_of(run.hour()) + 1..=baseline.day_of(now.hour());
-        let rested = days.filter(|day| rest.has(*day)).count() as i64;
-        let waited = seconds(now.since(run)) - seconds(Span::DAY.times(rested));
-        libm::floor((waited - self.tolerance()) / f64::from(self.period)).max(0.0)
+        let waited = seconds(now.since(run).min(WAIT_MAX));
+        let mut runs = libm::floor(waited / f64::from(self.period)).max(0.0);
+        while runs > 0.0 && self.missed_at(runs, run, rest, baseline) > now {
+            runs -= 1.0;
+        }
+        runs
+    }
+
+    /// When so many `runs` after the one at `run` have not come: on the days of `rest` none is due.
+    fn missed_at(&self, runs: f64, run: Timestamp, rest: Rest, baseline: &Baseline) -> Timestamp {
+        let wait = runs * f64::from(self.period) + self.tolerance();
+        let wait = Span::from_micros((wait * 1e6) as i64);
+        let mut at = run.plus(wait).plus(moved(run, self.period));
+        let mut day = baseline.day_of(run.hour()) + 1;
+        while day <= baseline.day_of(at.hour()) {
+            if rest.has(day) {
+                at = at.plus(Span::DAY);
+            }
+            day += 1;
+        }
+        at
     }
 
     /// What is strange about a run that begins at `start`, in the open hour `hour`, if one does.

@@ -321,3 +321,49 @@ const CERTAIN: f64 = 8.0;
 /// Batches of calls in an hour from which on its ends say anything.
 const BATCHES_MIN: f64 = 4.0;
 const EDGES_PER_DAY: f64 = 48.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::baseline::Day;
+    use crate::kernel::codec;
+    use crate::kernel::tails::Expected;
+    use crate::kernel::tally::Tally;
+
+    #[test]
+    fn what_is_remembered_stays_below_150_bytes() {
+        let detector = Silence::new(Config::default(), &Calendars::default());
+        let mut state = State::default();
+        for hour in 500_000..504_000_i64 {
+            if hour % 7 < 3 {
+                let first = Timestamp::from_hour(hour).plus(Span::MINUTE.times(hour % 50));
+                let tally = Tally {
+                    calls: 40,
+                    first,
+                    last: first.plus(Span::MINUTE),
+                    ..Tally::default()
+                };
+                let expected = Expected {
+                    mean: 40.0,
+                    fano: 1.0,
+                    spread: 0.1,
+                    evidence: 100.0,
+                };
+                let closed = Hour {
+                    start: hour,
+                    tally,
+                    suspect: false,
+                    expected,
+                    gate: 1,
+                };
+                detector.learn(&Closed::Hour(closed), &mut state);
+            }
+            if hour % 24 == 23 {
+                detector.learn(&Closed::Day(Day::new(hour / 24)), &mut state);
+            }
+        }
+        let mut bytes = Vec::new();
+        codec::encode(&state, &mut bytes);
+        assert!((120..=150).contains(&bytes.len()), "{}", bytes.len());
+    }
+}

@@ -1,12 +1,11 @@
 //! How often `silence` speaks of identities with which nothing is wrong, and how soon of one that has
-//! died or moved: a simulated year's half, whole engine, own dice.
+//! died or moved: half a simulated year, the whole engine, own dice.
 
 use std::sync::Arc;
 
 use crate::Configs;
-use crate::kernel::budget::Budget;
+use crate::kernel::budget::{Budget, FINDINGS_PER_DAY};
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::Alert;
 use crate::kernel::engine::{Decision, Engine, Limits, Sighting};
 use crate::kernel::event::Event;
 use crate::kernel::input::Input;
@@ -95,8 +94,9 @@ fn job(
     times
 }
 
-/// What an engine finds and publishes of `all`, named by their place.
-fn watch(all: &[Times]) -> (Vec<Sighting>, Vec<Alert>) {
+/// What `silence` finds of `all`, named by their place, and the digest of the state in the end; with
+/// a heartbeat every so many seconds, if any.
+fn watch(all: &[Times], heartbeat: Option<i64>) -> (Vec<Sighting>, String) {
     let decision = Decision::new(
         &Configs::default(),
         &Budget::default(),
@@ -106,28 +106,40 @@ fn watch(all: &[Times]) -> (Vec<Sighting>, Vec<Alert>) {
     );
     let mut engine = Engine::new(0, Arc::new(decision));
     engine.keep_sightings();
-    let mut acts: Vec<(i64, usize)> = Vec::new();
+    let mut acts: Vec<(i64, Option<usize>)> = Vec::new();
     for (who, times) in all.iter().enumerate() {
-        acts.extend(times.iter().map(|at| ((at * 1e6) as i64, who)));
+        acts.extend(times.iter().map(|at| ((at * 1e6) as i64, Some(who))));
     }
     // An identity of its own keeps time.
-    acts.extend((0..WEEKS * 168 * 6).map(|n| (n * 600_000_000, all.len())));
+    let end = WEEKS * 168 * 3600;
+    let every = |seconds: i64, who| (0..end / seconds).map(move |n| (n * seconds * 1_000_000, who));
+    acts.extend(every(600, Some(all.len())));
+    acts.extend(
+        heartbeat
+            .into_iter()
+            .flat_map(|seconds| every(seconds, None)),
+    );
+    acts.retain(|(at, _)| *at < end * 1_000_000);
+    acts.push((end * 1_000_000, None));
     acts.sort_unstable();
     let mut alerts = Vec::new();
+    let names: Vec<String> = (0..=all.len()).map(|who| who.to_string()).collect();
     for (at, who) in acts {
-        let identity = who.to_string();
-        let event = Event {
-            ts: START.plus(Span::from_micros(at)),
-            identity: &identity,
-            action: "act",
-            ..Event::default()
+        let ts = START.plus(Span::from_micros(at));
+        let input = match who {
+            None => Input::Heartbeat { ts },
+            Some(who) => Input::Event(Event {
+                ts,
+                identity: &names[who],
+                action: "act",
+                ..Event::default()
+            }),
         };
-        engine.handle(&Input::Event(event), &mut alerts);
+        engine.handle(&input, &mut alerts);
     }
     let mut sightings = engine.take_sightings();
     sightings.retain(|sighting| sighting.detector == "silence");
-    alerts.retain(|alert| alert.detector == "silence");
-    (sightings, alerts)
+    (sightings, engine.digest())
 }
 
 type Family = (&'static str, fn(&mut Dice) -> Times);
@@ -165,64 +177,81 @@ fn identities_with_which_nothing_is_wrong_are_found_about_as_seldom_as_promised(
     for (seed, (name, family)) in (1..).zip(FAMILIES) {
         let mut dice = Dice(seed * 7919);
         let all: Vec<Times> = (0..IDENTITIES).map(|_| family(&mut dice)).collect();
-        let (sightings, alerts) = watch(&all);
+        let (sightings, _) = watch(&all, None);
         let from = START.plus(Span::WEEK.times(JUDGED));
-        let judged: Vec<_> = sightings.iter().filter(|it| it.ts >= from).collect();
+        let found = sightings.iter().filter(|it| it.ts >= from).count();
         let days = (IDENTITIES as i64 * (WEEKS - JUDGED) * 7) as f64;
-        let per_day = judged.len() as f64 / days;
-        let published = alerts
-            .iter()
-            .filter(|it| it.ts >= from && it.revision == 1)
-            .count();
-        println!(
-            "{name}: {} findings in {days} days, {per_day:.4} a day; {published} published",
-            judged.len(),
+        let per_day = found as f64 / days;
+        assert!(
+            per_day <= 3.0 * FINDINGS_PER_DAY,
+            "{name}: {found} findings in {days} days"
         );
-        for s in judged.iter().take(6) {
-            println!(
-                "   {} {} {} {:?}",
-                s.identity, s.ts, s.finding.summary, s.finding.p_value
-            );
-        }
-        assert!(per_day <= 0.03, "{name}: {per_day}");
     }
 }
 
-/// From the end of the watch on back, when something happens to an identity.
-const DEATH: f64 = (WEEKS * 168 - 80) as f64 * HOUR;
+/// What is found, as hours after the change, of eight identities of `family` of which everything from
+/// three weeks before the end on comes so many hours later, each for itself.
+fn changed(family: fn(&mut Dice) -> Times, later: f64) -> Vec<Vec<f64>> {
+    let change = (WEEKS - 3) as f64 * 168.0;
+    let mut dice = Dice(5);
+    let mut all: Vec<Times> = (0..IDENTITIES).map(|_| family(&mut dice)).collect();
+    for at in all.iter_mut().flatten().filter(|at| **at > change * HOUR) {
+        *at += later * HOUR;
+    }
+    let (sightings, _) = watch(&all, None);
+    let hours = |it: &Sighting| it.ts.since(START).seconds() as f64 / HOUR - change;
+    let of = |who: usize| {
+        sightings
+            .iter()
+            .filter(move |it| it.identity == who.to_string())
+    };
+    (0..IDENTITIES)
+        .map(|who| of(who).map(hours).filter(|hours| *hours > 0.0).collect())
+        .collect()
+}
+
+const FOR_GOOD: f64 = 1e4;
 
 #[test]
-fn a_job_that_is_stopped_is_missed_within_three_runs_and_one_that_moves_at_once() {
-    let mut dice = Dice(5);
-    let mut night = |moved_by: f64| {
-        let mut times = job(&mut dice, (3.0, 24.0), 0.03, 65.0, |_| true);
-        for at in times.iter_mut().filter(|at| **at > DEATH) {
-            *at += moved_by * HOUR;
-        }
-        times
-    };
-    let moved: Vec<Times> = (0..IDENTITIES).map(|_| night(6.0)).collect();
-    let stopped: Vec<Times> = (0..IDENTITIES).map(|_| night(1e6)).collect();
-    for all in [moved, stopped] {
-        let (sightings, alerts) = watch(&all);
-        for s in sightings
-            .iter()
-            .filter(|s| s.ts > START.plus(Span::from_seconds(DEATH as i64)))
-        {
-            println!(
-                "   {} {} {} {:?} {}",
-                s.identity, s.ts, s.finding.summary, s.finding.p_value, s.finding.begins
-            );
-        }
-        for s in alerts
-            .iter()
-            .filter(|s| s.ts > START.plus(Span::from_seconds(DEATH as i64)))
-        {
-            println!(
-                "   A {} {} {} {:?}",
-                s.identity, s.ts, s.finding.summary, s.severity
-            );
-        }
+fn a_poller_that_dies_is_missed_within_the_hour_and_told_twice_at_most() {
+    for found in changed(|dice| service(dice, 3.0, 0.08, |_| 24.0), FOR_GOOD) {
+        assert!(found[0] < 1.0 && found.len() <= 2, "{found:?}");
+    }
+}
+
+#[test]
+fn a_nightly_job_that_dies_is_missed_within_three_runs_and_told_twice_at_most() {
+    for found in changed(
+        |dice| job(dice, (3.0, 24.0), 0.03, 65.0, |_| true),
+        FOR_GOOD,
+    ) {
+        assert!(found[0] < 3.0 * 24.0 && found.len() <= 2, "{found:?}");
+    }
+}
+
+#[test]
+fn a_nightly_job_that_moves_is_seen_at_its_first_run_and_has_a_new_time_after_a_week() {
+    for found in changed(|dice| job(dice, (3.0, 24.0), 0.0, 65.0, |_| true), 6.0) {
+        assert!(
+            found.iter().any(|hours| (9.0..11.0).contains(hours)),
+            "{found:?}"
+        );
+        assert!(found.iter().all(|hours| *hours < 2.0 * 24.0), "{found:?}");
+    }
+}
+
+#[test]
+fn when_heartbeats_come_changes_nothing() {
+    let mut dice = Dice(11);
+    let all: Vec<Times> = FAMILIES
+        .iter()
+        .map(|(_, family)| family(&mut dice))
+        .collect();
+    let (found, digest) = watch(&all, None);
+    for seconds in [97, 3601] {
+        let (again, same) = watch(&all, Some(seconds));
+        assert_eq!(found, again, "every {seconds} s");
+        assert_eq!(digest, same, "every {seconds} s");
     }
 }
 

@@ -152,3 +152,96 @@ const QUIET: f64 = 0.02;
 const QUIET_HOURS: u32 = 4;
 /// How far ahead silence is looked for.
 const HOURS_WALKED: i64 = 14 * 24;
+
+#[cfg(test)]
+mod tests {
+    use statrs::distribution::{Discrete, NegativeBinomial};
+
+    use super::*;
+    use crate::kernel::hot::Hour;
+    use crate::kernel::tally::Tally;
+
+    const START: i64 = 500_000;
+    const NOW: i64 = START + 8 * 168;
+
+    /// The baseline of eight weeks with so many calls an hour.
+    fn learned(calls: impl Fn(i64) -> u64) -> Baseline {
+        let mut baseline = Baseline::new(Timestamp::from_hour(START));
+        for start in START..NOW {
+            let expected = baseline.expected(start);
+            let tally = Tally {
+                calls: calls(start),
+                ..Tally::default()
+            };
+            let hour = Hour {
+                start,
+                tally,
+                suspect: false,
+                expected,
+                gate: 1,
+            };
+            baseline.catch_up(start, |_, _| {});
+            if hour.tally.calls > 0 {
+                baseline.close(&hour);
+            }
+        }
+        baseline
+    }
+
+    fn at(ln_p: f64, baseline: &Baseline) -> Option<Timestamp> {
+        let last = Timestamp::from_hour(NOW);
+        until(ln_p, last, baseline, &Week::default(), &Surprise::default())
+    }
+
+    #[test]
+    fn the_deadline_is_where_nothing_is_as_improbable_as_asked_for() {
+        let baseline = learned(|hour| 20 + hour as u64 % 5);
+        let last = Timestamp::from_hour(NOW);
+        for p in [0.05, 0.03] {
+            let at = at(libm::log(p), &baseline).unwrap();
+            let nothing = |until: Timestamp| {
+                let least = baseline.least(NOW);
+                let batches = least.mean * part(last, until) / least.fano;
+                let shape = 1.0 / least.spread;
+                let law = NegativeBinomial::new(shape, shape / (shape + batches));
+                law.unwrap().pmf(0)
+            };
+            // What is not quite known of the mean makes it a little later.
+            assert!(
+                nothing(at) <= p && nothing(at) > 0.6 * p,
+                "{p}: {}",
+                nothing(at)
+            );
+        }
+        let [early, late] = [1e-3, 1e-5].map(|p| at(libm::log(p), &baseline).unwrap());
+        assert!(early < late && late < last.plus(Span::HOUR.times(3)));
+    }
+
+    #[test]
+    fn a_deadline_is_the_first_minute_at_which_the_silence_is_strange() {
+        let baseline = learned(|hour| 3 + hour as u64 % 3);
+        let (week, edges) = (Week::default(), Surprise::default());
+        let last = Timestamp::from_hour(NOW);
+        for ln_p in [-3.0, -6.0, -9.0, -14.0] {
+            let at = at(ln_p, &baseline).unwrap();
+            let p = |now| missed(last, now, &baseline, &week, &edges).0;
+            assert!(p(at) <= ln_p && p(at.minus(Span::MINUTE)) > ln_p, "{ln_p}");
+        }
+    }
+
+    #[test]
+    fn a_quiet_night_adds_up_to_nothing_and_a_morning_off_to_little() {
+        let day = |hour: i64| (8..18).contains(&(hour % 24));
+        let baseline = learned(|hour| if day(hour) { 30 } else { 0 });
+        let (week, edges) = (Week::default(), Surprise::default());
+        let p = |from: i64, until: i64| {
+            // Both on the same day of the week as the clock counts it, which is UTC.
+            let midnight = NOW - NOW % 24;
+            let hour = |hour| Timestamp::from_hour(midnight + hour);
+            libm::exp(missed(hour(from), hour(until), &baseline, &week, &edges).0)
+        };
+        assert!(p(18, 24 + 7) > 0.5, "{}", p(18, 24 + 7));
+        assert!((0.01..0.1).contains(&p(18, 24 + 17)), "{}", p(18, 24 + 17));
+        assert!(p(10, 13) < 1e-6, "{}", p(10, 13));
+    }
+}

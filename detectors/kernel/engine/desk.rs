@@ -126,11 +126,12 @@ impl Desk<'_> {
         closed
     }
 
-    /// Asks whether it is news that nothing has happened until `now`.
-    pub(super) fn ask(&mut self, now: Timestamp) -> bool {
+    /// If an alarm is set for `now`, asks whether it is news that nothing has happened until then;
+    /// tells whether it asked, and whether anything came of it.
+    pub(super) fn ask(&mut self, now: Timestamp) -> (bool, bool) {
         let minute = now.minute();
         if self.memory.hot.alarm != Some(minute) {
-            return false;
+            return (false, false);
         }
         self.memory.hot.alarm = None;
         let nowhere = Now::default();
@@ -143,11 +144,12 @@ impl Desk<'_> {
         let states = &self.memory.states;
         self.decision.detectors.wake(now, &profile, states, each);
         self.memory.failed |= !fine;
-        if !self.findings.is_empty() {
+        let told = !self.findings.is_empty();
+        if told {
             self.memory.hot.told = Some(now);
         }
         self.triage(None, now);
-        true
+        (true, told || !fine)
     }
 
     /// The minute for which an alarm must be set anew, if any: there is none yet, or a later one.
