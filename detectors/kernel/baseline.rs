@@ -219,11 +219,19 @@ impl Baseline {
         self.rate.expected_either(cell, moved)
     }
 
-    /// What the hour `start` brings at the least: what can be missed when nothing comes.
-    #[must_use]
-    pub fn least(&self, start: i64) -> Expected {
-        let (cell, moved) = self.cells_within(Timestamp::from_hour(start), RATE_GRACE);
-        self.rate.least(cell, moved)
+    /// What each hour from `start` on brings at the least: what can be missed when nothing comes.
+    ///
+    /// Whether clocks have changed is looked up once in a day.
+    pub fn least(&self, start: i64) -> impl Iterator<Item = Expected> {
+        let mut moved = 0;
+        (start..).zip(0_u64..).map(move |(hour, nth)| {
+            let ts = Timestamp::from_hour(hour);
+            if nth.is_multiple_of(24) {
+                moved = self.clock_moved(ts, RATE_GRACE);
+            }
+            let cell = ts.hour_of_week(Declared::zone(self.declared.as_ref()));
+            self.rate.least(cell, before_move(cell, moved))
+        })
     }
 
     /// The day of the hour `start` on the wall clock it follows, in days since the epoch.
@@ -248,17 +256,15 @@ impl Baseline {
 
     fn cells_within(&self, ts: Timestamp, grace: Span) -> (HourOfWeek, Option<HourOfWeek>) {
         let cell = ts.hour_of_week(Declared::zone(self.declared.as_ref()));
-        let declared = self.declared.as_ref().and_then(|it| it.timezone);
-        let moved = match declared {
+        (cell, before_move(cell, self.clock_moved(ts, grace)))
+    }
+
+    /// Seconds by which a clock that nobody declared may have moved within `grace` before `ts`.
+    fn clock_moved(&self, ts: Timestamp, grace: Span) -> i32 {
+        match self.declared.as_ref().and_then(|it| it.timezone) {
             Some(_) => 0,
             None => ts.clocks_moved(grace),
-        };
-        let before = match moved.signum() {
-            -1 => Some(cell.before()),
-            1 => Some(cell.after()),
-            _ => None,
-        };
-        (cell, before)
+        }
     }
 
     /// Learns that the hours before `until` which are not closed yet were empty, and takes over those
@@ -346,6 +352,15 @@ impl Baseline {
             let over = std::mem::replace(&mut self.today, next);
             ended(over, Timestamp::from_hour(start));
         }
+    }
+}
+
+/// The hour of the week that `cell` was until a clock moved by so many seconds.
+fn before_move(cell: HourOfWeek, moved: i32) -> Option<HourOfWeek> {
+    match moved.signum() {
+        -1 => Some(cell.before()),
+        1 => Some(cell.after()),
+        _ => None,
     }
 }
 

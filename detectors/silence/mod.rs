@@ -128,16 +128,12 @@ impl Detector for Silence {
     }
 
     fn wake(&self, now: Timestamp, profile: &Profile<'_>, state: &State) -> Verdict {
-        match self.untold(profile, state) {
-            Some(at) if at <= now => {
-                let [missed, silent] =
-                    [run_missed(now, profile, state), silent(now, profile, state)];
-                let heavier = [missed, silent].into_iter().flatten().max_by(|a, b| {
-                    a.weight()
-                        .partial_cmp(&b.weight())
-                        .unwrap_or(std::cmp::Ordering::Equal)
-                });
-                heavier.map_or(Verdict::Normal, Verdict::Anomalous)
+        let strange = [run_missed(now, profile, state), silent(now, profile, state)];
+        let bits = |finding: &Finding| finding.weight().unwrap_or(0.0);
+        let heavier = |a: &Finding, b: &Finding| bits(a).total_cmp(&bits(b));
+        match strange.into_iter().flatten().max_by(heavier) {
+            Some(finding) if self.untold(profile, state).is_some_and(|at| at <= now) => {
+                Verdict::Anomalous(finding)
             }
             _ => Verdict::Normal,
         }
@@ -181,7 +177,7 @@ impl Silence {
             baseline,
         );
         let speaks = wait::speaks(last, baseline, week);
-        let silent = wait::until(ln_p(speaks), last, baseline, week, edges);
+        let silent = wait::until(ln_p(speaks), last, run, (baseline, week, edges));
         let at_least = last.plus(self.config.at_least.span());
         let silent = silent.map(|at| at.max(at_least));
         [run, silent].into_iter().flatten().min()
@@ -244,14 +240,14 @@ fn silent(now: Timestamp, profile: &Profile<'_>, state: &State) -> Option<Findin
         edges,
     } = state;
     let last = cadence.last(profile.open())?;
-    let (ln_p, calls) = wait::missed(last, now, profile.closed, week, edges);
+    let (ln_p, calls) = wait::missed(last, now, (profile.closed, week, edges));
     let begins = wait::speaks(last, profile.closed, week);
     if ln_p > libm::log(begins) {
         return None;
     }
     let zone = profile.zone();
     let since = last.wall_clock(zone);
-    let least = profile.closed.least(last.hour());
+    let hour = profile.closed.expected(last.hour());
     Some(Finding {
         subject: "schedule".to_owned(),
         p_value: Some(PValue::from_ln(ln_p)),
@@ -264,8 +260,8 @@ fn silent(now: Timestamp, profile: &Profile<'_>, state: &State) -> Option<Findin
         observed: "none".to_owned(),
         evidence: evidence([
             ("last_event", last.rfc3339()),
-            ("fano", format!("{:.2}", least.fano)),
-            ("spread", format!("{:.3}", least.spread)),
+            ("fano", format!("{:.2}", hour.fano)),
+            ("spread", format!("{:.3}", hour.spread)),
         ]),
         clears: "it calls again".to_owned(),
         severity: None,

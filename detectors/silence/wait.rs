@@ -74,18 +74,20 @@ impl Wait {
     }
 }
 
-/// When a silence since `last` will be as improbable as `ln_p` says.
+/// When, before `limit`, a silence since `last` will be as improbable as `ln_p` says.
 pub(super) fn until(
     ln_p: f64,
     last: Timestamp,
-    baseline: &Baseline,
-    week: &Week,
-    edges: &Surprise,
+    limit: Option<Timestamp>,
+    (baseline, week, edges): (&Baseline, &Week, &Surprise),
 ) -> Option<Timestamp> {
     let mut wait = Wait::new(week);
     let mut from = last;
-    for hour in last.hour()..last.hour() + HOURS_WALKED {
-        let least = baseline.least(hour);
+    let hours = last.hour()..last.hour() + HOURS_WALKED;
+    for (hour, least) in hours.zip(baseline.least(last.hour())) {
+        if limit.is_some_and(|limit| from >= limit) {
+            return None;
+        }
         let after = |until: Timestamp| {
             let mut wait = wait.clone();
             wait.pass(&least, part(from, until));
@@ -116,14 +118,12 @@ pub(super) fn until(
 pub(super) fn missed(
     last: Timestamp,
     now: Timestamp,
-    baseline: &Baseline,
-    week: &Week,
-    edges: &Surprise,
+    (baseline, week, edges): (&Baseline, &Week, &Surprise),
 ) -> (f64, f64) {
     let mut wait = Wait::new(week);
     let (mut from, mut calls, mut spread) = (last, 0.0, 1.0);
-    for hour in (last.hour()..=now.hour()).take(HOURS_WALKED as usize) {
-        let least = baseline.least(hour);
+    let hours = (last.hour()..=now.hour()).take(HOURS_WALKED as usize);
+    for (hour, least) in hours.zip(baseline.least(last.hour())) {
         let end = Timestamp::from_hour(hour + 1).min(now);
         wait.pass(&least, part(from, end));
         calls += least.mean * part(from, end);
@@ -134,8 +134,7 @@ pub(super) fn missed(
 
 /// The p-value from which on a silence is worth a finding: each batch of calls ends one.
 pub(super) fn speaks(last: Timestamp, baseline: &Baseline, week: &Week) -> f64 {
-    let fano = baseline.least(last.hour()).fano;
-    begins((f64::from(week.calls) / fano).max(1.0))
+    begins((f64::from(week.calls) / baseline.expected(last.hour()).fano).max(1.0))
 }
 
 /// Which part of an hour lies between `from` and `until`.
@@ -190,7 +189,8 @@ mod tests {
 
     fn at(ln_p: f64, baseline: &Baseline) -> Option<Timestamp> {
         let last = Timestamp::from_hour(NOW);
-        until(ln_p, last, baseline, &Week::default(), &Surprise::default())
+        let known = (baseline, &Week::default(), &Surprise::default());
+        until(ln_p, last, None, known)
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         for p in [0.05, 0.03] {
             let at = at(libm::log(p), &baseline).unwrap();
             let nothing = |until: Timestamp| {
-                let least = baseline.least(NOW);
+                let least = baseline.least(NOW).next().unwrap();
                 let batches = least.mean * part(last, until) / least.fano;
                 let shape = 1.0 / least.spread;
                 let law = NegativeBinomial::new(shape, shape / (shape + batches));
@@ -224,7 +224,7 @@ mod tests {
         let last = Timestamp::from_hour(NOW);
         for ln_p in [-3.0, -6.0, -9.0, -14.0] {
             let at = at(ln_p, &baseline).unwrap();
-            let p = |now| missed(last, now, &baseline, &week, &edges).0;
+            let p = |now| missed(last, now, (&baseline, &week, &edges)).0;
             assert!(p(at) <= ln_p && p(at.minus(Span::MINUTE)) > ln_p, "{ln_p}");
         }
     }
@@ -238,7 +238,7 @@ mod tests {
             // Both on the same day of the week as the clock counts it, which is UTC.
             let midnight = NOW - NOW % 24;
             let hour = |hour| Timestamp::from_hour(midnight + hour);
-            libm::exp(missed(hour(from), hour(until), &baseline, &week, &edges).0)
+            libm::exp(missed(hour(from), hour(until), (&baseline, &week, &edges)).0)
         };
         assert!(p(18, 24 + 7) > 0.5, "{}", p(18, 24 + 7));
         assert!((0.01..0.1).contains(&p(18, 24 + 17)), "{}", p(18, 24 + 17));

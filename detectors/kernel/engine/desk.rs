@@ -154,6 +154,12 @@ impl Desk<'_> {
 
     /// The minute for which an alarm must be set anew, if any: there is none yet, or a later one.
     pub(super) fn set_alarm(&mut self, now: Timestamp) -> Option<i64> {
+        // A deadline only moves on while there are events: an alarm that is set rings early at worst.
+        // One that is far away may be due to a stamp from the future.
+        let set = self.memory.hot.alarm;
+        if set.is_some_and(|minute| minute <= now.minute() + MINUTES_AHEAD) {
+            return None;
+        }
         let nowhere = Now::default();
         let profile = profile(self.memory, &nowhere, self.names);
         let deadline = self
@@ -272,6 +278,9 @@ impl Desk<'_> {
         suspect
     }
 }
+
+/// How far away an alarm is taken as it was set: a day.
+const MINUTES_AHEAD: i64 = 24 * 60;
 
 fn profile<'a>(memory: &'a Memory, now: &'a Now, names: &'a Names) -> Profile<'a> {
     Profile {
