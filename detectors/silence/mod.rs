@@ -15,11 +15,10 @@ use crate::kernel::detector::{
     Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
 };
 use crate::kernel::event::Event;
-use crate::kernel::hot::Hour;
 use crate::kernel::options::{Days, Minutes};
-use crate::kernel::surprise::Surprise;
 use crate::kernel::time::{Span, Timestamp};
 use cadence::{Cadence, Stray};
+use wait::Edges;
 use week::Week;
 
 /// Silent for longer than this identity is, a run that does not come, or one at another time.
@@ -46,14 +45,12 @@ impl Default for Config {
     }
 }
 
-/// What it remembers of one identity, about 150 bytes.
+/// What it remembers of one identity, about 115 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     week: Week,
     cadence: Cadence,
-    /// How the quiet before the first and after the last call of an hour surprises who takes the calls
-    /// to be spread evenly over it.
-    edges: Surprise,
+    edges: Edges,
 }
 
 impl Detector for Silence {
@@ -114,7 +111,7 @@ impl Detector for Silence {
             }
             Closed::Hour(hour) => {
                 if !hour.suspect {
-                    learn_edges(hour, &mut state.edges);
+                    state.edges.learn(hour);
                 }
                 // When runs begin is noted in any case; another time becomes normal after a week.
                 state.cadence.learn(hour, &state.week);
@@ -177,26 +174,10 @@ impl Silence {
             baseline,
         );
         let speaks = wait::speaks(last, baseline, week);
-        let silent = wait::until(ln_p(speaks), last, run, (baseline, week, edges));
+        let silent = wait::until(ln_p(speaks), last, run, (baseline, week, *edges));
         let at_least = last.plus(self.config.at_least.span());
         let silent = silent.map(|at| at.max(at_least));
         [run, silent].into_iter().flatten().min()
-    }
-}
-
-/// Notes how the quiet at both ends of an hour fits calls that are spread evenly over it.
-fn learn_edges(hour: &Hour, edges: &mut Surprise) {
-    let batches = hour.tally.calls as f64 / hour.expected.fano;
-    if batches < BATCHES_MIN {
-        return;
-    }
-    let start = Timestamp::from_hour(hour.start);
-    let part = |span: Span| span.micros().max(0) as f64 / Span::HOUR.micros() as f64;
-    for quiet in [
-        part(hour.tally.first.since(start)),
-        part(hour.end().since(hour.tally.last)),
-    ] {
-        edges.learn(-batches * libm::log1p(-quiet.min(0.999)), EDGES_PER_DAY);
     }
 }
 
@@ -240,7 +221,7 @@ fn silent(now: Timestamp, profile: &Profile<'_>, state: &State) -> Option<Findin
         edges,
     } = state;
     let last = cadence.last(profile.open())?;
-    let (ln_p, calls) = wait::missed(last, now, (profile.closed, week, edges));
+    let (ln_p, calls) = wait::missed(last, now, (profile.closed, week, *edges));
     let begins = wait::speaks(last, profile.closed, week);
     if ln_p > libm::log(begins) {
         return None;
@@ -314,15 +295,13 @@ fn astray(
 
 /// By how many bits stranger a silence is told a second time.
 const CERTAIN: f64 = 8.0;
-/// Batches of calls in an hour from which on its ends say anything.
-const BATCHES_MIN: f64 = 4.0;
-const EDGES_PER_DAY: f64 = 48.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernel::baseline::Day;
     use crate::kernel::codec;
+    use crate::kernel::hot::Hour;
     use crate::kernel::tails::Expected;
     use crate::kernel::tally::Tally;
 
@@ -360,6 +339,6 @@ mod tests {
         }
         let mut bytes = Vec::new();
         codec::encode(&state, &mut bytes);
-        assert!((120..=150).contains(&bytes.len()), "{}", bytes.len());
+        assert!((100..=150).contains(&bytes.len()), "{}", bytes.len());
     }
 }
