@@ -15,6 +15,7 @@ mod error_burst;
 #[cfg(test)]
 mod fragile;
 mod off_hours;
+mod silence;
 mod tool_chain;
 
 kernel::registry::registry! {
@@ -25,5 +26,6 @@ kernel::registry::registry! {
     #[cfg(test)]
     fragile: fragile::Fragile,
     off_hours: off_hours::OffHours,
+    silence: silence::Silence,
     tool_chain: tool_chain::ToolChain,
 }

@@ -39,6 +39,12 @@ impl Profile<'_> {
         self.hot.hours.get(self.now.hour?)
     }
 
+    /// The open hours, oldest first.
+    #[must_use]
+    pub fn open(&self) -> &[Hour] {
+        &self.hot.hours
+    }
+
     /// The session that the event belongs to, if it was a new step in it.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
@@ -179,7 +185,7 @@ pub struct Day {
 }
 
 impl Day {
-    fn new(number: i64) -> Self {
+    pub(crate) fn new(number: i64) -> Self {
         Self {
             number,
             ..Self::default()
@@ -298,6 +304,22 @@ impl Baseline {
         (cell, self.rate.expected_either(cell.index(), moved))
     }
 
+    /// What each hour from `start` on brings at the least: what can be missed when nothing comes.
+    ///
+    /// Whether clocks have changed is looked up once in a day.
+    pub fn least(&self, start: i64) -> impl Iterator<Item = Expected> {
+        let mut moved = 0;
+        (start..).zip(0_u64..).map(move |(hour, nth)| {
+            let ts = Timestamp::from_hour(hour);
+            if nth.is_multiple_of(24) {
+                moved = self.clock_moved(ts, RATE_GRACE);
+            }
+            let cell = ts.hour_of_week(Declared::zone(self.declared.as_ref()));
+            let moved = before_move(cell, moved).map(HourOfWeek::index);
+            self.rate.least(cell.index(), moved)
+        })
+    }
+
     /// The day of the hour `start` on the wall clock it follows, in days since the epoch.
     #[must_use]
     pub fn day_of(&self, start: i64) -> i64 {
@@ -320,17 +342,15 @@ impl Baseline {
 
     fn cells_within(&self, ts: Timestamp, grace: Span) -> (HourOfWeek, Option<HourOfWeek>) {
         let cell = ts.hour_of_week(Declared::zone(self.declared.as_ref()));
-        let declared = self.declared.as_ref().and_then(|it| it.timezone);
-        let moved = match declared {
+        (cell, before_move(cell, self.clock_moved(ts, grace)))
+    }
+
+    /// Seconds by which a clock that nobody declared may have moved within `grace` before `ts`.
+    fn clock_moved(&self, ts: Timestamp, grace: Span) -> i32 {
+        match self.declared.as_ref().and_then(|it| it.timezone) {
             Some(_) => 0,
             None => ts.clocks_moved(grace),
-        };
-        let before = match moved.signum() {
-            -1 => Some(cell.before()),
-            1 => Some(cell.after()),
-            _ => None,
-        };
-        (cell, before)
+        }
     }
 
     /// Whether there is anything to catch up with by hour `until`: empty hours, a day that is over, or
@@ -459,6 +479,15 @@ impl Baseline {
             let over = std::mem::replace(&mut self.today, next);
             ended(over, Timestamp::from_hour(start));
         }
+    }
+}
+
+/// The hour of the week that `cell` was until a clock moved by so many seconds.
+fn before_move(cell: HourOfWeek, moved: i32) -> Option<HourOfWeek> {
+    match moved.signum() {
+        -1 => Some(cell.before()),
+        1 => Some(cell.after()),
+        _ => None,
     }
 }
 

@@ -54,7 +54,8 @@ pub trait Detector: Sized + Send + Sync + 'static {
     /// Takes over a closed window or session as normal. Cannot alert.
     fn learn(&self, _closed: &Closed, _state: &mut Self::State) {}
 
-    /// The time at which it would be news that nothing has happened, as things stand.
+    /// The time at which it would be news that nothing has happened, as things stand. Events put it
+    /// off; where they bring it forward, that is noticed within a day.
     fn deadline(&self, _profile: &Profile<'_>, _state: &Self::State) -> Option<Timestamp> {
         None
     }

@@ -171,14 +171,14 @@ impl Engine {
             fresh: &mut self.fresh,
             alerts,
         };
-        let mut changed = desk.close(due);
-        changed |= desk.ask(due);
+        let closed = desk.close(due);
+        let (asked, told) = desk.ask(due);
         let alarm = desk.set_alarm(due);
         if let Some(minute) = alarm {
             self.timers.alarm(minute, slot);
         }
-        if changed || alarm.is_some() {
-            self.identities.touch(slot, true, changed);
+        if closed || asked || alarm.is_some() {
+            self.identities.touch(slot, true, closed || told);
         }
     }
 

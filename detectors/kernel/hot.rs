@@ -23,6 +23,8 @@ pub struct Hot {
     pub last: Timestamp,
     /// The minute since the epoch at which somebody wants to be asked whether all is well.
     pub(crate) alarm: Option<i64>,
+    /// When it was last found to be news that nothing had happened.
+    pub told: Option<Timestamp>,
 }
 
 /// One hour of UTC, open or over.

@@ -94,6 +94,26 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         }
     }
 
+    /// What hour `cell` brings at the least: by its own calls alone, with nothing lent by other hours,
+    /// and where it was hour `moved` until a clock changed, the less of the two.
+    #[must_use]
+    pub fn least(&self, cell: usize, moved: Option<usize>) -> Expected {
+        let own = |cell: usize| {
+            let expected = self.expected(cell);
+            let calls = f64::from(self.cells[cell].calls);
+            Expected {
+                mean: expected.mean * calls / expected.evidence,
+                evidence: calls,
+                ..expected
+            }
+        };
+        let here = own(cell);
+        match moved.map(own) {
+            Some(there) if there.mean < here.mean => there,
+            _ => here,
+        }
+    }
+
     /// What the model's `ln_p` of a count is worth for this identity, whose counts may scatter more
     /// widely than any model: never less than `ln_p` itself.
     #[must_use]

@@ -155,11 +155,12 @@ impl Desk<'_> {
         profile.expected_among_peers(hour, hour.end()).mean - hour.expected.mean
     }
 
-    /// Asks whether it is news that nothing has happened until `now`.
-    pub(super) fn ask(&mut self, now: Timestamp) -> bool {
+    /// If an alarm is set for `now`, asks whether it is news that nothing has happened until then;
+    /// tells whether it asked, and whether anything came of it.
+    pub(super) fn ask(&mut self, now: Timestamp) -> (bool, bool) {
         let minute = now.minute();
         if self.memory.hot.alarm != Some(minute) {
-            return false;
+            return (false, false);
         }
         self.memory.hot.alarm = None;
         let nowhere = Now::default();
@@ -172,12 +173,22 @@ impl Desk<'_> {
         let states = &self.memory.states;
         self.decision.detectors.wake(now, &profile, states, each);
         self.note_failure(!fine);
+        let told = !self.findings.is_empty();
+        if told {
+            self.memory.hot.told = Some(now);
+        }
         self.triage(None, now);
-        true
+        (true, told || !fine)
     }
 
     /// The minute for which an alarm must be set anew, if any: there is none yet, or a later one.
     pub(super) fn set_alarm(&mut self, now: Timestamp) -> Option<i64> {
+        // A deadline only moves on while there are events: an alarm that is set rings early at worst.
+        // One that is far away may be due to a stamp from the future.
+        let set = self.memory.hot.alarm;
+        if set.is_some_and(|minute| minute <= now.minute() + MINUTES_AHEAD) {
+            return None;
+        }
         let nowhere = Now::default();
         let profile = profile(self.memory, &nowhere, self.names, self.groups);
         let deadline = self
@@ -295,6 +306,9 @@ impl Desk<'_> {
         suspect
     }
 }
+
+/// How far away an alarm is taken as it was set: a day.
+const MINUTES_AHEAD: i64 = 24 * 60;
 
 fn profile<'a>(
     memory: &'a Memory,

@@ -2,7 +2,8 @@
 //!
 //! `declare ID timezone ZONE`, `declare ID schedule WINDOW` and `declare ID tier N` are the inventory's.
 //! `habit ID ACTION[>ACTION…] always|daily|weekdays [HH:MM..HH:MM] every 10m for 28d` makes history.
-//! `event ID ACTION DAY HH:MM` and `burst ID ACTION DAY HH:MM N within 30m` come after it, each
+//! `event ID ACTION DAY HH:MM` and `burst ID ACTION DAY HH:MM N within 30m` come after it, and
+//! `pass until DAY HH:MM` lets time pass without events; each may be
 //! followed by what must come of it: `# alert: NAME ["text"]`, `# quiet[: NAME]` or
 //! `# learning: NAME`. Before that, each may set fields of its events: `country CH bytes 12`, by
 //! their names in the event schema. Times are UTC; history starts on a Monday.
@@ -95,6 +96,7 @@ impl World {
         match words[..] {
             ["declare", id, name, ref value @ ..] => self.declare(id, name, &value.join(" ")),
             ["habit", id, actions, ref rest @ ..] => self.habit(id, actions, rest),
+            ["pass", "until", day, time] => self.pass(day, time),
             ["event", id, action, day, time, ref fields @ ..] => {
                 let at = self.next(day, time)?;
                 self.act(id, action, at, fields)
@@ -141,6 +143,15 @@ impl World {
         let mut alerts = Vec::new();
         self.engine
             .handle(&Input::Inventory { identity, declared }, &mut alerts);
+        Ok(alerts)
+    }
+
+    fn pass(&mut self, day: &str, time: &str) -> Result<Vec<Alert>, String> {
+        self.now = self.next(day, time)?;
+        let mut alerts = Vec::new();
+        // What is out of order may still come for a while: the engine waits that long.
+        let ts = self.now.plus(Span::MINUTE.times(2));
+        self.engine.handle(&Input::Heartbeat { ts }, &mut alerts);
         Ok(alerts)
     }
 
