@@ -5,6 +5,7 @@ mod level;
 mod null;
 mod quantity;
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use self::level::{Level, Weighed};
@@ -64,6 +65,9 @@ pub struct Moved {
 struct Scales {
     hour: Level,
     day: Level,
+    /// The last days, with their season, which are not learned yet: what grows slowly must not teach
+    /// the baseline that it is held against.
+    late: ArrayVec<(f32, f32), DAYS_LATE>,
 }
 
 impl Detector for EgressVolume {
@@ -282,8 +286,14 @@ impl Moved {
         for (kind, scales) in self.each() {
             let sum = kind.of_day(day);
             if sum > 0.0 {
-                let gate = |usual| kind.gate(usual, config);
-                scales.day.learn(sum, season, 1.0, gate);
+                let (sum, season) = (sum as f32, season as f32);
+                let due = scales.late.is_full().then(|| scales.late.remove(0));
+                scales.late.push((sum, season));
+                if let Some((sum, season)) = due {
+                    let gate = |usual| kind.gate(usual, config);
+                    let (sum, season) = (f64::from(sum), f64::from(season));
+                    scales.day.learn(sum, season, 1.0, gate);
+                }
             }
         }
     }
@@ -319,6 +329,8 @@ fn verdict(found: Option<Finding>) -> Verdict {
     found.map_or(Verdict::Normal, Verdict::Anomalous)
 }
 
+/// Days after which a day with anything in it is learned.
+const DAYS_LATE: usize = 7;
 const STEP: f64 = 1.08;
 const HOURS_PER_DAY: f64 = 24.0;
 /// Half-life of what is learned, in days.
