@@ -27,15 +27,15 @@ pub(crate) fn report(seen: &Seen, seeds: &[u64], command: &str) -> Result<String
          rests on {}.\n\
          \n\
          {identities:.0} identities of ten families, nothing wrong with any of them, are watched for {WEEKS} \
-         weeks by engines that begin cold: raw events in, {} million records that stand for {} million \
+         weeks by engines that begin cold: raw events in, {:.1} million records that stand for {:.0} million \
          calls. Baselines are learned on the way, and every hour is judged before it is learned. Weeks {} to \
          {WEEKS} are counted: {:.2} million identity-hours. 60 % of the identities have business hours, half \
          of those one call in a hundred outside them; the mean of a busy hour lies between 0.5 and 3000 calls. \
          All identities of a seed share a partition. Intervals are exact Poisson intervals of 95 %; they take \
          findings to be independent, which those of one identity are not quite.\n",
         listed(seeds),
-        seen.records / 1_000_000,
-        seen.calls / 1_000_000,
+        seen.records as f64 / 1e6,
+        seen.calls as f64 / 1e6,
         UNSCORED + 1,
         identities * DAYS * 24.0 / 1e6,
     )?;

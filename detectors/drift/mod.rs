@@ -176,13 +176,16 @@ impl State {
         })
     }
 
+    /// The shift that was published and that `chart` has told of.
+    fn told(&self, chart: usize) -> Option<&Shift> {
+        let shift = self.shift.as_ref();
+        shift.filter(|shift| usize::from(shift.chart) == chart)
+    }
+
     /// The chart that has something to say of a day.
     fn speaks(&self, step: &Step) -> Option<usize> {
         (0..TIMES.len()).find(|&chart| {
-            let told = self
-                .shift
-                .as_ref()
-                .filter(|it| usize::from(it.chart) == chart);
+            let told = self.told(chart);
             step.levels[chart] >= speaks_from()
                 && step.ln_e[chart] > 0.0
                 && told.is_none_or(|shift| shift.days.is_power_of_two())
@@ -196,10 +199,7 @@ impl State {
         let on = |chart: usize| step.levels[chart] >= speaks_from();
         self.shift = self.shift.take().filter(|it| on(usize::from(it.chart)));
         if let (true, Some(chart)) = (day.suspect, spoke)
-            && self
-                .shift
-                .as_ref()
-                .is_none_or(|it| usize::from(it.chart) != chart)
+            && self.told(chart).is_none()
         {
             self.shift = Some(Shift {
                 chart: chart as u8,
@@ -242,7 +242,7 @@ impl Drift {
         let times = calls as f64 / expected.max(0.5);
         let fano = state.fano();
         let relative = libm::sqrt(1.0 / shape + fano / expected.max(1.0));
-        let (lasted, so_far) = match &state.shift {
+        let (lasted, so_far) = match state.told(chart) {
             Some(shift) => (
                 f64::from(shift.days),
                 format!(" {:.1} times as many so far.", shift.times),
@@ -291,8 +291,8 @@ fn speaks_from() -> f64 {
 const TIMES: [f64; 2] = [1.5, 0.5];
 /// More days than any setting asks for.
 const DAYS_MAX: u16 = 400;
-/// Each chart is asked once a day, and a run of one comes as far as `ln 200` on no more than one day
-/// in 200.
+/// Each chart is asked once a day, and a run of one comes as far as `ln 200` no more often than once in
+/// 200 days.
 const TESTS_PER_DAY: f64 = 2.0;
 
 #[cfg(test)]
