@@ -57,6 +57,9 @@ impl<const SLOTS: usize> Default for Rate<SLOTS> {
 }
 
 impl<const SLOTS: usize> Rate<SLOTS> {
+    /// What the tail's index is shrunk to: of days there are too few to show a thin one.
+    const INDEX: f64 = if SLOTS == 1 { 0.5 } else { 0.18 };
+
     /// What window `cell` of the week is expected to bring; 0 is the first of a Monday.
     ///
     /// The identity's level is shrunk into the mean of the same window of the same day class, and that
@@ -118,13 +121,13 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     /// widely than any model: never less than `ln_p` itself.
     #[must_use]
     pub fn calibrate(&self, ln_p: f64) -> f64 {
-        self.surprise.calibrate(ln_p)
+        self.surprise.calibrate_from(ln_p, Self::INDEX)
     }
 
     /// The same for the p-value of a count that is too small.
     #[must_use]
     pub fn calibrate_drop(&self, ln_p: f64) -> f64 {
-        self.drops.calibrate(ln_p)
+        self.drops.calibrate_from(ln_p, Self::INDEX)
     }
 
     /// Visits of `cell`, decayed.
@@ -165,15 +168,18 @@ impl<const SLOTS: usize> Rate<SLOTS> {
                 .learn(expected, if warm { capped } else { count }, SLOTS);
         }
         if warm {
-            self.learn_surprise(expected, capped);
+            // Not cut back: what this identity's counts really reach is what is asked here. One window
+            // counts for so much only; see `Surprise::learn`.
+            self.learn_surprise(expected, count);
         }
     }
 
-    /// Takes in a window that was held back, never with more than winsorising lets through.
+    /// Takes in a window that was held back: into the mean never with more than winsorising lets
+    /// through.
     pub fn learn_capped(&mut self, cell: usize, expected: &Expected, count: u64) {
         let high = expected.mean + 6.0 * libm::sqrt(expected.variance()) + 3.0;
-        let count = (count as f64).min(high);
-        self.add(cell, count);
+        let count = count as f64;
+        self.add(cell, count.min(high));
         self.learn_surprise(expected, count);
     }
 

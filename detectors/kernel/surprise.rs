@@ -28,12 +28,19 @@ impl Surprise {
     /// about what an exponential surprise has, of five exceedances.
     #[must_use]
     pub fn calibrate(&self, ln_p: f64) -> f64 {
+        self.calibrate_from(ln_p, EXPONENTIAL)
+    }
+
+    /// The same where the index is shrunk to `index` instead: a larger one for windows of which there
+    /// are few, so that nothing is said which they cannot show.
+    #[must_use]
+    pub fn calibrate_from(&self, ln_p: f64, index: f64) -> f64 {
         let surprise = -ln_p;
         if surprise <= Self::FROM {
             return ln_p;
         }
         let rate = ((self.over + 0.4) / (self.windows + 20.0)).min(0.2);
-        let index = ((5.0 * 0.18 + self.excess) / (5.0 + self.over)).clamp(0.05, 1.5);
+        let index = ((5.0 * index + self.excess) / (5.0 + self.over)).clamp(0.05, 1.5);
         let fitted = libm::log(rate) - libm::log(surprise / Self::FROM) / index;
         fitted.max(ln_p)
     }
@@ -58,6 +65,8 @@ impl Surprise {
     }
 }
 
+/// Pareto index of a surprise that is exponential, as that of a right model is, above `ln 50`.
+const EXPONENTIAL: f64 = 0.18;
 /// Half-life of what is learned, in days.
 const HALF_LIFE: f64 = 58.0;
 
