@@ -191,7 +191,7 @@ impl ApiVolume {
     ) -> Option<Verdict> {
         let times = self.config.at_least_times.get();
         (ln_p <= libm::log(begins))
-            .then(|| Verdict::Anomalous(count.finding(expected, ln_p, begins, times, profile)))
+            .then(|| Verdict::found(count.finding(expected, ln_p, begins, times, profile)))
     }
 }
 

@@ -108,7 +108,7 @@ impl Detector for Drift {
         let Some(chart) = state.speaks(&step) else {
             return Verdict::Normal;
         };
-        Verdict::Anomalous(self.finding(chart, &step, day, state))
+        Verdict::found(self.finding(chart, &step, day, state))
     }
 
     fn learn(&self, closed: &Closed, state: &mut State) {

@@ -326,7 +326,7 @@ fn worth_a_look(before: f64, after: f64, gate: f64) -> bool {
 }
 
 fn verdict(found: Option<Finding>) -> Verdict {
-    found.map_or(Verdict::Normal, Verdict::Anomalous)
+    found.map_or(Verdict::Normal, Verdict::found)
 }
 
 /// Days after which a day with anything in it is learned.

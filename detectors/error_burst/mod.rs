@@ -145,7 +145,7 @@ impl ErrorBurst {
         kinds
             .iter()
             .find_map(|kind| Some(finding(kind, hour, &of(kind)?, code)))
-            .map_or(Verdict::Normal, Verdict::Anomalous)
+            .map_or(Verdict::Normal, Verdict::found)
     }
 }
 

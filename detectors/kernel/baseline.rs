@@ -383,7 +383,7 @@ impl Baseline {
             self.release(self.next);
             self.turn(self.next, &mut ended);
             let (cell, moved) = self.cells(Timestamp::from_hour(self.next));
-            self.learn_rate(self.next, 0);
+            self.learn_rate(self.next, self.today.number, None, 0);
             self.presence.learn(cell, moved, false);
             if let Some(orders) = &mut self.orders {
                 orders.learn(cell, moved, false);
@@ -405,26 +405,30 @@ impl Baseline {
             self.quarantine.hold(hour.start, calls, orders);
             return;
         }
-        self.learn_rate(hour.start, calls);
+        self.learn_rate(hour.start, hour.day, Some(&hour.expected), calls);
         self.learn_presence(hour.start, orders);
     }
 
-    fn learn_rate(&mut self, start: i64, calls: u64) {
-        let (cell, usual) = self.usual(start);
-        let index = Some(cell.index());
-        let Some(season) = Season::of(self.day_of(start)) else {
-            self.rate.learn(index, &usual, calls);
+    /// Learns what an hour brought; `expected` is what it was expected to when it opened, where it did.
+    fn learn_rate(&mut self, start: i64, day: i64, expected: Option<&Expected>, calls: u64) {
+        let Some(season) = Season::of(day) else {
+            let (cell, usual) = match expected {
+                Some(expected) => (self.cells(Timestamp::from_hour(start)).0, *expected),
+                None => self.usual(start),
+            };
+            self.rate.learn(Some(cell.index()), &usual, calls);
             return;
         };
-        let expected = self.expected(start);
+        let (cell, usual) = self.usual(start);
         let seasonal = &mut self.seasons[season as usize];
         let stands_out = calls as f64 > usual.mean + 3.0 * libm::sqrt(usual.variance()) + 3.0;
         if seasonal.is_none() && !stands_out {
-            self.rate.learn(index, &usual, calls);
+            self.rate.learn(Some(cell.index()), &usual, calls);
             return;
         }
+        let expected = self.expected(start);
         self.rate.learn(None, &expected, calls);
-        let seasonal = seasonal.get_or_insert_default();
+        let seasonal = self.seasons[season as usize].get_or_insert_default();
         seasonal.learn_hour(cell.hour(), calls);
     }
 

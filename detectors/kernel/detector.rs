@@ -80,7 +80,15 @@ pub enum Verdict {
     /// Nothing unusual.
     Normal,
     /// Unusual, and why.
-    Anomalous(Finding),
+    Anomalous(Box<Finding>),
+}
+
+impl Verdict {
+    /// Unusual, as `finding` says.
+    #[must_use]
+    pub fn found(finding: Finding) -> Self {
+        Self::Anomalous(Box::new(finding))
+    }
 }
 
 /// One detector's reasons at one moment.

@@ -1,6 +1,7 @@
 //! Event time. Nothing in this crate reads a clock: time is what the events say it is.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike, Offset, SecondsFormat, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
@@ -125,11 +126,14 @@ impl Timestamp {
     /// back) within `span` before this instant; 0 where neither were.
     #[must_use]
     pub fn clocks_moved(self, span: Span) -> i32 {
-        let moved = |zone| self.utc_offset(zone) - self.minus(span).utc_offset(zone);
-        match moved(Tz::Europe__London) {
-            0 => moved(Tz::America__New_York),
-            seconds => seconds,
-        }
+        let since = self.minus(span).0;
+        let [europe, states] = CLOCK_CHANGES.each_ref().map(|changes| {
+            let until = changes.partition_point(|(at, _)| *at <= self.0);
+            let recent = changes[..until].iter().rev();
+            let recent = recent.take_while(|(at, _)| *at > since);
+            recent.map(|(_, moved)| moved).sum::<i32>()
+        });
+        if europe == 0 { states } else { europe }
     }
 
     /// Seconds by which the wall clock of `zone` is ahead of UTC at this instant.
@@ -281,6 +285,32 @@ impl fmt::Display for HourOfWeek {
         )
     }
 }
+
+/// When the clocks of London and of New York were put forward or back, in microseconds since the epoch,
+/// and by how many seconds; from 1970 to the end of 2099, found once to the second.
+static CLOCK_CHANGES: LazyLock<[Vec<(i64, i32)>; 2]> = LazyLock::new(|| {
+    [Tz::Europe__London, Tz::America__New_York].map(|zone| {
+        let offset = |second: i64| Timestamp::from_seconds(second).utc_offset(zone);
+        let mut changes = Vec::new();
+        for day in 0..47_482 {
+            let (mut before, mut after) = (day * 86_400, (day + 1) * 86_400);
+            let moved = offset(after) - offset(before);
+            if moved == 0 {
+                continue;
+            }
+            while after - before > 1 {
+                let middle = i64::midpoint(before, after);
+                if offset(middle) == offset(before) {
+                    before = middle;
+                } else {
+                    after = middle;
+                }
+            }
+            changes.push((Timestamp::from_seconds(after).0, moved));
+        }
+        changes
+    })
+});
 
 /// The days that share the day class of `weekday` (0 is Monday): Monday to Friday, Saturday alone, or
 /// Sunday alone.

@@ -69,7 +69,7 @@ impl Detector for OffHours {
     fn rule(&self, event: &Event<'_>, declared: Option<&Declared>) -> Verdict {
         self.closed_venue(event)
             .or_else(|| outside_schedule(event, declared?))
-            .map_or(Verdict::Normal, Verdict::Anomalous)
+            .map_or(Verdict::Normal, Verdict::found)
     }
 
     fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, (): &()) -> Verdict {
@@ -102,7 +102,7 @@ impl Detector for OffHours {
         } else {
             "is active"
         };
-        Verdict::Anomalous(Finding {
+        Verdict::found(Finding {
             subject: "learned hours".to_owned(),
             p_value: Some(PValue::new(usual.p)),
             begins: self.config.p_max.get(),

@@ -91,7 +91,7 @@ impl Detector for Silence {
         let begins = begins(cadence.per_day(rest));
         match cadence.stray(event.ts, hour.start, profile.open(), on_rest) {
             Some(stray) if stray.p <= begins => {
-                Verdict::Anomalous(astray(&stray, begins, event, profile, cadence))
+                Verdict::found(astray(&stray, begins, event, profile, cadence))
             }
             _ => Verdict::Normal,
         }
@@ -130,7 +130,7 @@ impl Detector for Silence {
         let heavier = |a: &Finding, b: &Finding| bits(a).total_cmp(&bits(b));
         match strange.into_iter().flatten().max_by(heavier) {
             Some(finding) if self.untold(profile, state).is_some_and(|at| at <= now) => {
-                Verdict::Anomalous(finding)
+                Verdict::found(finding)
             }
             _ => Verdict::Normal,
         }
@@ -330,7 +330,7 @@ mod tests {
                     suspect: false,
                     expected,
                     gate: 1,
-                    day: 0,
+                    day: hour.div_euclid(24),
                     day_gate: 1,
                 };
                 detector.learn(&Closed::Hour(closed), &mut state);

@@ -225,7 +225,7 @@ mod tests {
                 suspect: false,
                 expected,
                 gate: 1,
-                day: 0,
+                day: start.div_euclid(24),
                 day_gate: 1,
             };
             baseline.catch_up(start, |_, _| {});

@@ -95,7 +95,7 @@ impl Detector for ToolChain {
             .chains()
             .find_map(|chain| Some((chain, novel(&chain)?)));
         first.map_or(Verdict::Normal, |(chain, new)| {
-            Verdict::Anomalous(finding(
+            Verdict::found(finding(
                 event,
                 profile,
                 session,

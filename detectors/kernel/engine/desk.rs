@@ -124,15 +124,18 @@ impl Desk<'_> {
     /// Closes the hours that are over at `due`, oldest first; tells whether there were any.
     pub(super) fn close(&mut self, due: Timestamp) -> bool {
         let mut closed = false;
-        while let Some(mut hour) = self.memory.hot.take_over(due) {
+        while let Some(hour) = self.memory.hot.take_over(due) {
             closed = true;
             self.learn_until(hour.start);
             let end = hour.end();
-            let over = Closed::Hour(hour.clone());
-            hour.suspect |= self.review(&over, end);
-            let excused = self.excused(&hour);
-            self.memory.baseline.close(&hour, excused);
-            self.learn(&Closed::Hour(hour));
+            let mut over = Closed::Hour(hour);
+            let suspect = self.review(&over, end);
+            if let Closed::Hour(hour) = &mut over {
+                hour.suspect |= suspect;
+                let excused = self.excused(hour);
+                self.memory.baseline.close(hour, excused);
+            }
+            self.learn(&over);
             if let Some(risk) = &mut self.memory.risk {
                 self.fresh.add(&mut risk.fold(end));
             }

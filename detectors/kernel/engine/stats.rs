@@ -61,7 +61,7 @@ pub(super) fn heed(
     match said {
         Said::Verdict(Verdict::Anomalous(finding)) => {
             stats.findings += 1;
-            findings.push((index, mode, finding));
+            findings.push((index, mode, *finding));
             true
         }
         Said::Verdict(Verdict::Learning) => {
