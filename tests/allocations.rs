@@ -83,9 +83,9 @@ fn warm(names: &[String]) -> (Engine, Timestamp) {
     );
     let (mut engine, mut alerts) = (Engine::new(0, Arc::new(decision)), Vec::new());
     let mut hour = START;
-    for n in 0..=22 * 24 {
+    for n in 0..=29 * 24 {
         hour = START.plus(Span::HOUR.times(n));
-        let calls = if n < 22 * 24 { 4 } else { 1 };
+        let calls = if n < 29 * 24 { 4 } else { 1 };
         for round in 0..4 {
             let ts = hour.plus(Span::from_seconds(round));
             for name in names {

@@ -251,11 +251,17 @@ mod tests {
     #[test]
     fn the_slowest_detector_that_is_on_says_how_long_is_learned() {
         let mut detectors = Configs::default();
+        assert_eq!(learning_span(&detectors), Span::WEEK.times(4));
+        detectors.drift.mode = Mode::Off;
         assert_eq!(learning_span(&detectors), Span::WEEK.times(3));
         detectors.off_hours.mode = Mode::Off;
+        detectors.silence.mode = Mode::Off;
         assert_eq!(learning_span(&detectors), Span::WEEK.times(2));
         detectors.api_volume.mode = Mode::Off;
+        detectors.egress_volume.mode = Mode::Off;
         detectors.tool_chain.mode = Mode::Off;
+        assert_eq!(learning_span(&detectors), Span::WEEK);
+        detectors.error_burst.mode = Mode::Off;
         assert_eq!(learning_span(&detectors), Span::from_micros(0));
     }
 
