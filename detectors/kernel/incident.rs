@@ -59,11 +59,7 @@ impl Incidents {
         occasion: &Occasion<'_>,
     ) -> Result<usize, Limit> {
         let ts = occasion.ts;
-        for incident in &mut self.kept {
-            if !incident.is_open(occasion.now) {
-                incident.latest = None;
-            }
-        }
+        self.forget_details(occasion.now);
         let open = self.kept.iter().position(|incident| {
             *incident.detector == *card.name
                 && *incident.subject == *finding.subject
@@ -83,6 +79,21 @@ impl Incidents {
             ip: occasion.ip.map(Into::into),
         }));
         Ok(at)
+    }
+
+    /// Forgets what only open incidents need of those that have closed by `now`; tells whether there was
+    /// any.
+    pub(crate) fn forget_details(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        for incident in &mut self.kept {
+            if !incident.is_open(now) && (incident.latest.is_some() || !incident.events.is_empty())
+            {
+                incident.latest = None;
+                incident.events = Vec::new();
+                any = true;
+            }
+        }
+        any
     }
 
     /// Whether the incident at `at` is news at `severity`, because it was never published, is more

@@ -32,6 +32,8 @@ pub(crate) struct Risk {
     clusters: f64,
     bits: f64,
     counted: Timestamp,
+    /// When it last told its partition of a cluster.
+    shared: Timestamp,
     parts: ArrayVec<Part, PARTS_MAX>,
 }
 
@@ -299,6 +301,11 @@ impl Risk {
         self.counted = self.began.max(self.counted);
         self.best.clear();
         self.total = 0.0;
+        // One identity that makes a lot of noise must not raise what all others are held against.
+        if self.began.since(self.shared) < SHARED_EACH {
+            return Common::default();
+        }
+        self.shared = self.began;
         Common {
             days: 0,
             clusters: 1,
@@ -344,7 +351,9 @@ const COMMON_DAYS_MAX: u64 = 1 << 20;
 const PRIOR: f64 = 5.0;
 /// Half-life of an identity's own rate, in days.
 const HALF_LIFE: f64 = 90.0;
-/// The most one hour counts as noise, in bits.
+/// How often one identity adds to what is common, at most.
+const SHARED_EACH: Span = Span::DAY.times(3);
+/// The most one cluster counts as noise, in bits.
 const BITS_MAX: f64 = 5.0;
 /// A cluster of findings is over after this much quiet, as an incident is.
 const QUIET: Span = Span::HOUR.times(4);
@@ -407,6 +416,17 @@ mod tests {
         fresh.days = 5000;
         common.add(&mut fresh);
         assert_eq!(read(&common), Some(Severity::Medium), "they are very quiet");
+    }
+
+    #[test]
+    fn a_noisy_identity_is_not_what_all_are_taken_to_be_like() {
+        let (mut risk, mut common) = (Risk::default(), Common::default());
+        for n in 0..600 {
+            common.add(&mut risk.note(at(n * 6), 1, id(1), 9.0));
+        }
+        // In 150 days: once in three.
+        assert!((45..=50).contains(&common.clusters), "{common:?}");
+        assert_eq!(common.millibits, common.clusters * 5000);
     }
 
     #[test]

@@ -136,6 +136,7 @@ impl Desk<'_> {
                 self.memory.baseline.close(hour, excused);
             }
             self.learn(&over);
+            self.memory.incidents.forget_details(end);
             if let Some(risk) = &mut self.memory.risk {
                 self.fresh.add(&mut risk.fold(end));
             }
