@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a record just written reads back")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Family, IncidentId};
+use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Family, IncidentId, Mode};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input, Ruling};
@@ -127,6 +127,7 @@ fn log(seed: u64) -> Vec<Record> {
                 };
                 let declared = Declared {
                     timezone: zone,
+                    group: (dice.roll(3) > 0).then(|| format!("group-{}", dice.roll(2))),
                     ..Declared::default()
                 };
                 records.push(Record::Inventory(format!("svc-{who}"), Some(declared)));
@@ -226,6 +227,93 @@ fn a_restored_engine_goes_on_as_if_nothing_had_happened() {
         let (_, engine, _) = run(&records, &Limits::default(), &[]);
         let (_, restored, _) = run(&records, &Limits::default(), &[records.len() - 1]);
         assert_eq!(engine.digest(), restored.digest());
+    }
+}
+
+#[test]
+fn it_does_not_matter_before_which_record_an_engine_is_restored() {
+    let records = log(5);
+    // The last days, when everything is judged.
+    let last = records.len() - 1500;
+    let (alerts, engine, fates) = run(&records, &Limits::default(), &[]);
+    let every: Vec<usize> = (last..records.len()).collect();
+    let (again, restored, same) = run(&records, &Limits::default(), &every);
+    assert_eq!(alerts, again);
+    assert_eq!(fates, same);
+    assert_eq!(engine.digest(), restored.digest());
+}
+
+/// Moves records within what still counts as on time: not more than five minutes.
+fn shuffled(records: &[Record], seed: u64) -> Vec<Record> {
+    let mut dice = Dice(seed);
+    let mut keyed: Vec<(Timestamp, usize, Record)> = records
+        .iter()
+        .enumerate()
+        .map(|(at, record)| {
+            let ts = match record {
+                Record::Act { ts, .. } | Record::Heartbeat(ts) => *ts,
+                Record::Inventory(..) | Record::Feedback(..) => unreachable!("acts only"),
+            };
+            let jitter = Span::from_seconds(dice.roll(300) as i64);
+            (ts.plus(jitter), at, record.clone())
+        })
+        .collect();
+    keyed.sort_by_key(|(ts, at, _)| (*ts, *at));
+    keyed.into_iter().map(|(_, _, record)| record).collect()
+}
+
+#[test]
+fn shuffled_within_the_lateness_allowed_the_same_incidents_open() {
+    for seed in 1..=3 {
+        // Stamps that are in order and neither late nor from the future, and no receipt.
+        let mut ordered: Vec<Record> = log(seed)
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Act {
+                    ts,
+                    uid,
+                    identity,
+                    action,
+                    session,
+                    ..
+                } if ts < START.plus(Span::WEEK.times(7)) => Some(Record::Act {
+                    ts,
+                    received: None,
+                    uid,
+                    identity,
+                    action,
+                    session,
+                }),
+                _ => None,
+            })
+            .collect();
+        ordered.sort_by_key(|record| match record {
+            Record::Act { ts, .. } => *ts,
+            _ => START,
+        });
+        // Chains depend on the order of their steps, and so does what is weighed together with them.
+        let mut configs = Configs::default();
+        configs.tool_chain.mode = Mode::Off;
+        let incidents = |records: &[Record]| {
+            let limits = Limits::default();
+            let budget = Budget::default();
+            let decision = Decision::new(&configs, &budget, &limits, &Calendars::default(), "");
+            let (mut engine, mut alerts) = (Engine::new(3, Arc::new(decision)), Vec::new());
+            for record in records {
+                assert_ne!(engine.handle(&record.input(), &mut alerts), Fate::Late);
+            }
+            let ids: BTreeSet<IncidentId> = alerts.iter().map(|alert| alert.id).collect();
+            ids
+        };
+        let wanted = incidents(&ordered);
+        assert!(!wanted.is_empty());
+        for shuffle in 10..13 {
+            assert_eq!(
+                incidents(&shuffled(&ordered, shuffle)),
+                wanted,
+                "{seed} {shuffle}"
+            );
+        }
     }
 }
 
