@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
+use nhiwatch_detectors::kernel::budget::{Budget, FINDINGS_PER_DAY};
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, IncidentId, Severity};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
@@ -148,13 +148,14 @@ impl Books {
             let Some(p) = sighting.finding.p_value.filter(|_| scored(sighting.ts)) else {
                 continue;
             };
+            let (begins, p) = comparable(sighting.finding.begins, p.get());
             let test = Test {
                 detector: sighting.detector,
-                begins: sighting.finding.begins.to_bits(),
+                begins: begins.to_bits(),
             };
             let key = (test, sighting.identity, sighting.ts.hour());
             let least = self.windows.entry(key).or_insert(1.0);
-            *least = least.min(p.get());
+            *least = least.min(p);
         }
         for alert in alerts.drain(..).filter(|alert| scored(alert.opened)) {
             let family = self.families[&alert.identity];
@@ -172,6 +173,19 @@ impl Books {
         }
         seen.incidents = self.incidents.into_values().collect();
         seen
+    }
+}
+
+/// Where a test begins, and its p-value. Of a detector that makes tests as often as each identity does
+/// something, both are taken for a whole day, so that all identities are one test.
+fn comparable(begins: f64, p: f64) -> (f64, f64) {
+    let tests_per_day = FINDINGS_PER_DAY / begins;
+    // So many a day, or so many in three days.
+    let fixed = 3.0 * tests_per_day;
+    if (fixed - fixed.round()).abs() < 1e-6 {
+        (begins, p)
+    } else {
+        (FINDINGS_PER_DAY, p * tests_per_day)
     }
 }
 

@@ -352,7 +352,7 @@ const PRIOR: f64 = 5.0;
 /// Half-life of an identity's own rate, in days.
 const HALF_LIFE: f64 = 90.0;
 /// How often one identity adds to what is common, at most.
-const SHARED_EACH: Span = Span::DAY.times(3);
+const SHARED_EACH: Span = Span::DAY;
 /// The most one cluster counts as noise, in bits.
 const BITS_MAX: f64 = 5.0;
 /// A cluster of findings is over after this much quiet, as an incident is.
@@ -424,8 +424,8 @@ mod tests {
         for n in 0..600 {
             common.add(&mut risk.note(at(n * 6), 1, id(1), 9.0));
         }
-        // In 150 days: once in three.
-        assert!((45..=50).contains(&common.clusters), "{common:?}");
+        // In 150 days, of which it makes four a day.
+        assert!((145..=150).contains(&common.clusters), "{common:?}");
         assert_eq!(common.millibits, common.clusters * 5000);
     }
 
