@@ -1,0 +1,82 @@
+//! Events that come in another order, but early enough to count, make the same incidents; and so does
+//! a log with heartbeats between them.
+
+use std::collections::BTreeSet;
+
+use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::engine::{Engine, Limits};
+use nhiwatch_detectors::kernel::input::{Fate, Input};
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+
+use crate::records::{Dice, START, engine};
+use crate::shop::{Act, WEEKS, acts, shuffled};
+
+/// The furthest behind a newer event that one still counts: two minutes to the watermark, ten more of
+/// lateness.
+const ALLOWED: Span = Span::MINUTE.times(12);
+
+/// Takes all in, and lets time pass by a day; `between` may tell the time before each act.
+fn watch(acts: &[Act], mut between: impl FnMut(usize) -> Vec<Timestamp>) -> (Vec<Alert>, Engine) {
+    let (mut engine, mut alerts) = (engine(Limits::default()), Vec::new());
+    engine.handle(&Input::Heartbeat { ts: START }, &mut alerts);
+    for (at, act) in acts.iter().enumerate() {
+        for ts in between(at) {
+            engine.handle(&Input::Heartbeat { ts }, &mut alerts);
+        }
+        assert_eq!(engine.handle(&act.input(), &mut alerts), Fate::Judged);
+    }
+    let end = START.plus(Span::WEEK.times(WEEKS + 1)).plus(Span::DAY);
+    engine.handle(&Input::Heartbeat { ts: end }, &mut alerts);
+    (alerts, engine)
+}
+
+/// What was published: detector, identity and id of each incident.
+///
+/// Without tool-chain: a chain is the order of a session's steps, and steps are taken in the order in
+/// which they come.
+fn incidents(alerts: &[Alert]) -> BTreeSet<(&'static str, String, String, String)> {
+    let chains = |alert: &&Alert| alert.detector != "tool-chain";
+    let named = |alert: &Alert| {
+        let id = alert.id.to_string();
+        let subject = alert.finding.subject.clone();
+        (alert.detector, alert.identity.clone(), subject, id)
+    };
+    alerts.iter().filter(chains).map(named).collect()
+}
+
+#[test]
+fn events_that_still_count_make_the_same_incidents_in_any_order() {
+    for seed in 1..=3 {
+        let acts = acts(seed);
+        let (alerts, _) = watch(&acts, |_| Vec::new());
+        let wanted = incidents(&alerts);
+        let detectors: BTreeSet<_> = wanted.iter().map(|(detector, ..)| *detector).collect();
+        assert!(detectors.len() >= 5, "only {wanted:?}");
+        for most in [Span::MINUTE.times(2), ALLOWED] {
+            let (alerts, _) = watch(&shuffled(&acts, most, seed + 10), |_| Vec::new());
+            assert_eq!(incidents(&alerts), wanted, "seed {seed}, {most:?}");
+        }
+    }
+}
+
+#[test]
+fn heartbeats_that_say_no_more_than_the_next_event_change_nothing() {
+    let acts = acts(4);
+    let (alerts, engine) = watch(&acts, |_| Vec::new());
+    assert!(alerts.len() >= 5);
+    let mut dice = Dice(9);
+    let beats = |at: usize| {
+        let next = acts[at].ts;
+        let before = at.checked_sub(1).map_or(START, |at| acts[at].ts);
+        let gap = next.since(before).micros();
+        let mut beats: Vec<Timestamp> = (0..dice.roll(3))
+            .map(|_| before.plus(Span::from_micros(dice.roll(gap.max(1) as u64) as i64)))
+            .collect();
+        beats.sort();
+        beats
+    };
+    let (again, beaten) = watch(&acts, beats);
+    assert_eq!(incidents(&again), incidents(&alerts));
+    assert_eq!(again.len(), alerts.len());
+    assert_eq!(beaten.digest(), engine.digest());
+}
