@@ -234,11 +234,12 @@ impl Baseline {
         baseline
     }
 
-    /// Starts with the first event, at `ts`; tells whether it was. What was announced before is kept,
-    /// but no hour before it is learned.
+    /// Starts with the first event, at `ts`, or earlier than was known where it comes after a newer
+    /// one; tells whether it did. What was announced before is kept, but no hour before it is learned.
     pub fn begin(&mut self, ts: Timestamp) -> bool {
-        let begins = self.first_seen.is_none();
+        let begins = self.first_seen.is_none_or(|first| ts < first);
         if begins {
+            // Nothing was learned yet: the first hour stays open for as long as an earlier event counts.
             self.first_seen = Some(ts);
             self.next = ts.hour();
             self.today = Day::new(self.day_of(self.next));

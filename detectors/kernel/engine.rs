@@ -211,6 +211,7 @@ impl Engine {
         if memory.failed {
             return Fate::Quarantined;
         }
+        let known_since = memory.baseline.first_seen;
         let begins = memory.baseline.begin(event.ts);
         let watermark = self.clock.watermark();
         let mut desk = Desk {
@@ -238,7 +239,8 @@ impl Engine {
             self.timers.hour(opened, slot);
         }
         if begins {
-            self.identities.born(event.identity, event.ts, front);
+            let identities = &mut self.identities;
+            identities.born(event.identity, known_since, event.ts, front);
         }
         self.identities.touch(slot, true, rest);
         Fate::Judged

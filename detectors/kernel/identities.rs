@@ -111,9 +111,20 @@ impl Identities {
         Some(slot)
     }
 
-    /// Notes that `identity` was first seen at `ts`, while the partition's time is `front`.
-    pub(crate) fn born(&mut self, identity: &str, ts: Timestamp, front: Timestamp) {
+    /// Notes that `identity` was first seen at `ts` and not, as was `known` until now, later, while the
+    /// partition's time is `front`.
+    pub(crate) fn born(
+        &mut self,
+        identity: &str,
+        known: Option<Timestamp>,
+        ts: Timestamp,
+        front: Timestamp,
+    ) {
         self.strangers.remove(identity);
+        if let Some(known) = known {
+            self.newborn.remove(&(known, identity.into()));
+            self.births.forget(known);
+        }
         self.newborn.insert((ts, identity.into()));
         self.births.expire(YOUNG, front);
         self.births.note(ts);
@@ -299,7 +310,7 @@ mod tests {
         };
         let memory = identities.memory(slot).expect("was just admitted");
         if memory.baseline.begin(ts) {
-            identities.born(identity, ts, front);
+            identities.born(identity, None, ts, front);
         }
         true
     }

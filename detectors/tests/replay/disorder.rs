@@ -2,13 +2,17 @@
 //! a log with heartbeats between them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::engine::{Engine, Limits};
+use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::budget::Budget;
+use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
-use crate::records::{Dice, START, engine};
+use crate::records::{Dice, START, Store, engine};
 use crate::shop::{Act, WEEKS, acts, shuffled};
 
 /// The furthest behind a newer event that one still counts: two minutes to the watermark, ten more of
@@ -46,12 +50,18 @@ fn incidents(alerts: &[Alert]) -> BTreeSet<(&'static str, String, String, String
 
 #[test]
 fn events_that_still_count_make_the_same_incidents_in_any_order() {
-    for seed in 1..=3 {
+    for seed in 1..=12 {
         let acts = acts(seed);
         let (alerts, _) = watch(&acts, |_| Vec::new());
         let wanted = incidents(&alerts);
         let detectors: BTreeSet<_> = wanted.iter().map(|(detector, ..)| *detector).collect();
         assert!(detectors.len() >= 5, "only {wanted:?}");
+        if seed == 1 {
+            eprintln!(
+                "{:?}",
+                wanted.iter().map(|x| (x.0, &x.1, &x.2)).collect::<Vec<_>>()
+            );
+        }
         for most in [Span::MINUTE.times(2), ALLOWED] {
             let (alerts, _) = watch(&shuffled(&acts, most, seed + 10), |_| Vec::new());
             assert_eq!(incidents(&alerts), wanted, "seed {seed}, {most:?}");
@@ -79,4 +89,56 @@ fn heartbeats_that_say_no_more_than_the_next_event_change_nothing() {
     assert_eq!(incidents(&again), incidents(&alerts));
     assert_eq!(again.len(), alerts.len());
     assert_eq!(beaten.digest(), engine.digest());
+}
+
+#[test]
+fn events_that_still_count_fill_the_same_windows_in_any_order() {
+    for seed in 1..=3 {
+        let acts = acts(seed);
+        let wanted = windows(&acts);
+        assert_eq!(wanted.len(), 6);
+        for most in [Span::MINUTE.times(2), ALLOWED] {
+            let shuffled = windows(&shuffled(&acts, most, seed + 20));
+            for (one, other) in wanted.iter().zip(&shuffled) {
+                assert_eq!(one, other, "seed {seed}, {most:?}");
+            }
+        }
+    }
+}
+
+/// What is learned of every identity in all, with no detector on: what each hour, day and week of it
+/// brought.
+fn windows(acts: &[Act]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut engine = silent();
+    let mut alerts = Vec::new();
+    engine.handle(&Input::Heartbeat { ts: START }, &mut alerts);
+    for act in acts {
+        assert_eq!(engine.handle(&act.input(), &mut alerts), Fate::Judged);
+    }
+    let end = START.plus(Span::WEEK.times(WEEKS + 1)).plus(Span::DAY);
+    engine.handle(&Input::Heartbeat { ts: end }, &mut alerts);
+    let mut store = Store::default();
+    store.save(&mut engine);
+    let learned = store.0.into_iter().filter(|(key, _)| key.starts_with(b"b"));
+    learned.collect()
+}
+
+/// An engine of which every detector is off.
+fn silent() -> Engine {
+    let mut configs = Configs::default();
+    configs.api_volume.mode = Mode::Off;
+    configs.drift.mode = Mode::Off;
+    configs.egress_volume.mode = Mode::Off;
+    configs.error_burst.mode = Mode::Off;
+    configs.off_hours.mode = Mode::Off;
+    configs.silence.mode = Mode::Off;
+    configs.tool_chain.mode = Mode::Off;
+    let decision = Decision::new(
+        &configs,
+        &Budget::default(),
+        &Limits::default(),
+        &Calendars::default(),
+        "",
+    );
+    Engine::new(0, Arc::new(decision))
 }
