@@ -50,18 +50,12 @@ fn incidents(alerts: &[Alert]) -> BTreeSet<(&'static str, String, String, String
 
 #[test]
 fn events_that_still_count_make_the_same_incidents_in_any_order() {
-    for seed in 1..=12 {
+    for seed in 1..=6 {
         let acts = acts(seed);
         let (alerts, _) = watch(&acts, |_| Vec::new());
         let wanted = incidents(&alerts);
         let detectors: BTreeSet<_> = wanted.iter().map(|(detector, ..)| *detector).collect();
         assert!(detectors.len() >= 5, "only {wanted:?}");
-        if seed == 1 {
-            eprintln!(
-                "{:?}",
-                wanted.iter().map(|x| (x.0, &x.1, &x.2)).collect::<Vec<_>>()
-            );
-        }
         for most in [Span::MINUTE.times(2), ALLOWED] {
             let (alerts, _) = watch(&shuffled(&acts, most, seed + 10), |_| Vec::new());
             assert_eq!(incidents(&alerts), wanted, "seed {seed}, {most:?}");

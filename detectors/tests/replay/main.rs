@@ -4,6 +4,7 @@
 
 mod disorder;
 mod records;
+mod restored;
 mod shop;
 
 use nhiwatch_detectors::CARDS;

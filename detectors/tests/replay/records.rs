@@ -53,6 +53,7 @@ impl Record {
                     Class::Read
                 },
                 session: Some(session),
+                venue: action.starts_with('o').then_some("XSWX"),
                 ..Event::default()
             }),
             Self::Heartbeat(ts) => Input::Heartbeat { ts: *ts },
