@@ -412,41 +412,70 @@ impl Baseline {
 
     /// Learns what an hour brought; `expected` is what it was expected to when it opened, where it did.
     fn learn_rate(&mut self, start: i64, day: i64, expected: Option<&Expected>, calls: u64) {
-        let Some(season) = Season::of(day) else {
-            let (cell, usual) = match expected {
-                Some(expected) => (self.cells(Timestamp::from_hour(start)).0, *expected),
-                None => self.usual(start),
-            };
+        let (cell, usual) = match expected {
+            Some(expected) if Season::of(day).is_none() => {
+                (self.cells(Timestamp::from_hour(start)).0, *expected)
+            }
+            _ => self.usual(start),
+        };
+        let Some(season) = self.season(day, calls, &usual) else {
             self.rate.learn(Some(cell.index()), &usual, calls);
             return;
         };
-        let (cell, usual) = self.usual(start);
-        let seasonal = &mut self.seasons[season as usize];
-        let stands_out = calls as f64 > usual.mean + 3.0 * libm::sqrt(usual.variance()) + 3.0;
-        if seasonal.is_none() && !stands_out {
-            self.rate.learn(Some(cell.index()), &usual, calls);
-            return;
-        }
         let expected = self.expected(start);
         self.rate.learn(None, &expected, calls);
         let seasonal = self.seasons[season as usize].get_or_insert_default();
-        seasonal.learn_hour(cell.hour(), calls);
+        seasonal.learn_hour(cell.hour(), calls as f64);
     }
 
-    /// Learns a day that is over; one that is held back is never learned.
-    pub(crate) fn learn_day(&mut self, day: &Day) {
+    /// Learns what an hour brought that was held back, capped.
+    fn learn_rate_held(&mut self, start: i64, calls: u64) {
+        let (cell, usual) = self.usual(start);
+        let Some(season) = self.season(self.day_of(start), calls, &usual) else {
+            self.rate.learn_capped(Some(cell.index()), &usual, calls);
+            return;
+        };
+        let expected = self.expected(start);
+        let capped = self.rate.learn_capped(None, &expected, calls);
+        let seasonal = self.seasons[season as usize].get_or_insert_default();
+        seasonal.learn_hour(cell.hour(), capped);
+    }
+
+    /// The sort of day, if any, in whose memory an hour of the day `number` belongs, given what such an
+    /// hour usually brings: it has one already, or its `calls` stand out.
+    fn season(&self, number: i64, calls: u64, usual: &Expected) -> Option<Season> {
+        let stands_out = || calls as f64 > usual.mean + 3.0 * libm::sqrt(usual.variance()) + 3.0;
+        Season::of(number).filter(|season| self.seasons[*season as usize].is_some() || stands_out())
+    }
+
+    /// Learns a day that is over. One that is held back is never learned, but for those that come
+    /// once a month.
+    pub(crate) fn learn_day(&mut self, day: &Day, end: i64) {
+        let season = Season::of(day.number);
         if day.suspect {
+            if season.is_some() {
+                self.quarantine.hold_day(day.number, day.calls, end);
+            }
             return;
         }
         let index = Some(day.weekday());
         let expected = self.expected_day(day.number);
-        let season = Season::of(day.number);
         match season.and_then(|season| self.seasons[season as usize].as_mut()) {
             Some(seasonal) => {
                 self.daily.learn(None, &expected, day.calls);
-                seasonal.learn_day(day.calls);
+                seasonal.learn_day(day.calls as f64);
             }
             None => self.daily.learn(index, &expected, day.calls),
+        }
+    }
+
+    /// Learns what a day brought that was held back, capped, where its hours stood out.
+    fn learn_day_held(&mut self, number: i64, calls: u64) {
+        let expected = self.expected_day(number);
+        let season = Season::of(number);
+        if let Some(seasonal) = season.and_then(|season| self.seasons[season as usize].as_mut()) {
+            let capped = self.daily.learn_capped(None, &expected, calls);
+            seasonal.learn_day(capped);
         }
     }
 
@@ -470,9 +499,11 @@ impl Baseline {
             ..
         }) = self.quarantine.due(now)
         {
-            let (cell, usual) = self.usual(start);
-            self.rate.learn_capped(cell.index(), &usual, calls);
+            self.learn_rate_held(start, calls);
             self.learn_presence(start, orders);
+        }
+        while let Some(day) = self.quarantine.due_day(now) {
+            self.learn_day_held(day.number, day.calls);
         }
     }
 

@@ -11,7 +11,7 @@ pub use decision::{Decision, Limits};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 
-use super::clock::{Arrival, Clock};
+use super::clock::{Arrival, Clock, LATENESS};
 use super::detector::{Alert, BaselineState, Finding, Mode};
 use super::event::Event;
 use super::groups::{Groups, gather};
@@ -172,8 +172,11 @@ impl Engine {
             alerts,
         };
         let closed = desk.close(due);
-        let (asked, told) = desk.ask(due);
-        let alarm = desk.set_alarm(due);
+        let complete = due.minus(LATENESS);
+        let (asked, told) = desk.ask(complete);
+        let alarm = (closed || asked)
+            .then(|| desk.set_alarm(complete))
+            .flatten();
         if let Some(minute) = alarm {
             self.timers.alarm(minute, slot);
         }

@@ -36,7 +36,7 @@ pub struct Hour {
     pub tally: Tally,
     /// Whether a detector found something in it: then it is held back from learning.
     pub suspect: bool,
-    /// What the hour was expected to bring when it opened.
+    /// What it is expected to bring, by the hours before it that are over.
     pub expected: Expected,
     /// The count from which the exact tail is worth computing: three deviations above the mean.
     pub gate: u64,
@@ -73,6 +73,27 @@ impl Hour {
         Timestamp::from_hour(self.start + 1).minus(Span::from_micros(1))
     }
 
+    /// The hour `start`, in which nothing has happened yet.
+    fn open(start: i64, baseline: &Baseline) -> Self {
+        let (expected, day) = (baseline.expected(start), baseline.day_of(start));
+        Self {
+            start,
+            tally: Tally::default(),
+            suspect: false,
+            expected,
+            gate: gate(expected),
+            day,
+            day_gate: gate(baseline.expected_day(day)),
+        }
+    }
+
+    /// Sets what it is expected to bring by all that is over before it.
+    pub(crate) fn expect(&mut self, baseline: &Baseline) {
+        self.expected = baseline.expected(self.start);
+        self.gate = gate(self.expected);
+        self.day_gate = gate(baseline.expected_day(self.day));
+    }
+
     /// From when on no event falls into hour `start` any more, by the watermark.
     pub(crate) const fn over(start: i64) -> Timestamp {
         Timestamp::from_hour(start + 1).plus(LATENESS)
@@ -84,6 +105,14 @@ impl Hot {
     pub(crate) fn take_over(&mut self, watermark: Timestamp) -> Option<Hour> {
         let first = self.hours.first()?;
         (Hour::over(first.start) <= watermark).then(|| self.hours.remove(0))
+    }
+
+    /// Expects anew of the open hours what `baseline` now says: an hour before them is over. So what
+    /// they were expected to bring does not depend on when their first event came.
+    pub(crate) fn expect(&mut self, baseline: &Baseline) {
+        for hour in &mut self.hours {
+            hour.expect(baseline);
+        }
     }
 
     /// Ends the sessions that nothing joins any more at `watermark`.
@@ -157,21 +186,7 @@ impl Hot {
         if self.hours.is_full() {
             return (self.hours.len() - 1, false);
         }
-        let expected = baseline.expected(start);
-        let gate = |expected: Expected| {
-            let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
-            libm::ceil(gate).clamp(1.0, 1e15) as u64
-        };
-        let day = baseline.day_of(start);
-        let hour = Hour {
-            start,
-            tally: Tally::default(),
-            suspect: false,
-            expected,
-            gate: gate(expected),
-            day,
-            day_gate: gate(baseline.expected_day(day)),
-        };
+        let hour = Hour::open(start, baseline);
         let at = self
             .hours
             .iter()
@@ -180,6 +195,12 @@ impl Hot {
         self.hours.insert(at, hour);
         (at, true)
     }
+}
+
+/// The count from which the exact tail is worth computing.
+fn gate(expected: Expected) -> u64 {
+    let gate = expected.mean + 3.0 * libm::sqrt(expected.variance());
+    libm::ceil(gate).clamp(1.0, 1e15) as u64
 }
 
 /// An hour stays open for the lateness allowed, so two are open at once.

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::input::Ruling;
 
-/// The hours of one identity that are held back from learning, oldest first.
+/// The hours of one identity that are held back from learning, oldest first, and the days that come
+/// once a month.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quarantine {
     held: VecDeque<Held>,
+    days: VecDeque<HeldDay>,
 }
 
 /// One hour that is held back.
@@ -21,6 +23,19 @@ pub struct Held {
     pub calls: u64,
     /// Whether one of them was an order.
     pub orders: bool,
+    /// The hour from which it may be learned.
+    due: i64,
+}
+
+/// One day that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldDay {
+    /// Days since the epoch.
+    pub number: i64,
+    /// Calls on it.
+    pub calls: u64,
+    /// The hour in which it ended, in hours since the epoch.
+    end: i64,
     /// The hour from which it may be learned.
     due: i64,
 }
@@ -39,9 +54,29 @@ impl Quarantine {
         });
     }
 
-    /// Whether an hour may be learned by hour `now`.
+    /// Holds back a day that ended in hour `end`. Of more than [`DAYS_MAX`], the oldest is never
+    /// learned.
+    pub fn hold_day(&mut self, number: i64, calls: u64, end: i64) {
+        if self.days.len() == DAYS_MAX {
+            self.days.pop_front();
+        }
+        self.days.push_back(HeldDay {
+            number,
+            calls,
+            end,
+            due: end + HELD_HOURS,
+        });
+    }
+
+    /// Whether an hour or a day may be learned by hour `now`.
     pub fn is_due(&self, now: i64) -> bool {
         self.held.front().is_some_and(|held| held.due <= now)
+            || self.days.front().is_some_and(|day| day.due <= now)
+    }
+
+    /// Takes out a day that may be learned by hour `now`, if there is one.
+    pub fn due_day(&mut self, now: i64) -> Option<HeldDay> {
+        self.days.pop_front_if(|day| day.due <= now)
     }
 
     /// Takes out an hour that may be learned by hour `now`, if there is one.
@@ -50,12 +85,23 @@ impl Quarantine {
     }
 
     /// Follows an analyst's ruling on the hours from `from` to `until` (hours since the epoch, both
-    /// included): benign ones may be learned at once, malicious ones never are.
+    /// included), and on the days they are of: benign ones may be learned at once, malicious ones
+    /// never are.
     pub fn rule(&mut self, from: i64, until: i64, ruling: Ruling) {
         let inside = |held: &Held| (from..=until).contains(&held.start);
+        let of = |day: &HeldDay| from < day.end && until >= day.end - 24;
         match ruling {
-            Ruling::Malicious => self.held.retain(|held| !inside(held)),
+            Ruling::Malicious => {
+                self.held.retain(|held| !inside(held));
+                self.days.retain(|day| !of(day));
+            }
             Ruling::Benign => {
+                for day in self.days.iter_mut().filter(|day| of(day)) {
+                    day.due = day.end;
+                }
+                self.days
+                    .make_contiguous()
+                    .sort_by_key(|day| (day.due, day.end));
                 for held in self.held.iter_mut().filter(|held| inside(held)) {
                     held.due = held.start;
                 }
@@ -71,6 +117,8 @@ impl Quarantine {
 const HELD_HOURS: i64 = 168;
 /// Hours held at most: more than all hours of the seven days.
 const HOURS_MAX: usize = 192;
+/// Days held at most: a month's last and first working day lie within a week, no others do.
+const DAYS_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -99,5 +147,17 @@ mod tests {
         assert_eq!(quarantine.due(12).map(|held| held.start), Some(12));
         assert_eq!(quarantine.due(12), None);
         assert_eq!(quarantine.held.len(), 1);
+    }
+
+    #[test]
+    fn a_ruling_on_an_hour_covers_its_day() {
+        let mut quarantine = Quarantine::default();
+        quarantine.hold_day(3, 7, 96);
+        quarantine.hold_day(4, 8, 120);
+        quarantine.rule(100, 101, Ruling::Benign);
+        assert_eq!(quarantine.due_day(120).map(|day| day.calls), Some(8));
+        assert!(!quarantine.is_due(95 + HELD_HOURS) && quarantine.is_due(96 + HELD_HOURS));
+        quarantine.rule(80, 80, Ruling::Malicious);
+        assert_eq!(quarantine.due_day(i64::MAX), None);
     }
 }

@@ -174,13 +174,17 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         }
     }
 
-    /// Takes in a window that was held back: into the mean never with more than winsorising lets
-    /// through.
-    pub fn learn_capped(&mut self, cell: usize, expected: &Expected, count: u64) {
+    /// Takes in a window that was held back: into the mean of `cell`, where there is one, never with
+    /// more than winsorising lets through: with the calls it gives.
+    pub fn learn_capped(&mut self, cell: Option<usize>, expected: &Expected, count: u64) -> f64 {
         let high = expected.mean + 6.0 * libm::sqrt(expected.variance()) + 3.0;
         let count = count as f64;
-        self.add(cell, count.min(high));
+        let capped = count.min(high);
+        if let Some(cell) = cell {
+            self.add(cell, capped);
+        }
         self.learn_surprise(expected, count);
+        capped
     }
 
     fn learn_surprise(&mut self, expected: &Expected, count: f64) {

@@ -79,7 +79,7 @@ impl Seasonal {
     }
 
     /// Takes in what an hour of such a day brought.
-    pub fn learn_hour(&mut self, hour: usize, calls: u64) {
+    pub fn learn_hour(&mut self, hour: usize, calls: f64) {
         if self.hours.is_empty() {
             self.hours = vec![Brought::default(); 24];
         }
@@ -89,7 +89,7 @@ impl Seasonal {
     }
 
     /// Takes in what such a day brought.
-    pub fn learn_day(&mut self, calls: u64) {
+    pub fn learn_day(&mut self, calls: f64) {
         self.day.learn(calls);
     }
 }
@@ -107,8 +107,8 @@ impl Brought {
         }
     }
 
-    fn learn(&mut self, calls: u64) {
-        self.calls = (f64::from(self.calls) * KEPT + calls as f64) as f32;
+    fn learn(&mut self, calls: f64) {
+        self.calls = (f64::from(self.calls) * KEPT + calls) as f32;
         self.visits = (f64::from(self.visits) * KEPT + 1.0) as f32;
     }
 }
@@ -156,9 +156,9 @@ mod tests {
         let mut seasonal = Seasonal::default();
         let surprise = |seasonal: &Seasonal| -seasonal.hour(2, usual).ln_upper(60.0);
         let first = surprise(&seasonal);
-        seasonal.learn_hour(2, 60);
+        seasonal.learn_hour(2, 60.0);
         let second = surprise(&seasonal);
-        seasonal.learn_hour(2, 60);
+        seasonal.learn_hour(2, 60.0);
         let third = surprise(&seasonal);
         assert!(
             first > 50.0 && second < 5.0 && third < 3.0,

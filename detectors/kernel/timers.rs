@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clock::LATENESS;
 use super::hot::Hour;
 use super::time::Timestamp;
 
@@ -25,10 +26,10 @@ impl Timers {
         self.sooner(Hour::over(start));
     }
 
-    /// Sets an alarm for `slot`.
+    /// Sets an alarm for `slot`: it rings when nothing of before that minute is expected any more.
     pub(crate) fn alarm(&mut self, minute: i64, slot: u32) {
         self.alarms.entry(minute).or_default().push(slot);
-        self.sooner(Timestamp::from_seconds(minute * 60));
+        self.sooner(rings(minute));
     }
 
     /// Takes out the earliest entries that `watermark` has reached, and their time.
@@ -58,13 +59,19 @@ impl Timers {
     }
 
     fn alarm_due(&self) -> Option<Timestamp> {
-        let minute = self.alarms.first_key_value().map(|(minute, _)| *minute)?;
-        Some(Timestamp::from_seconds(minute * 60))
+        self.alarms
+            .first_key_value()
+            .map(|(minute, _)| rings(*minute))
     }
 
     fn sooner(&mut self, at: Timestamp) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
+}
+
+/// When an alarm for the minute rings.
+const fn rings(minute: i64) -> Timestamp {
+    Timestamp::from_seconds(minute * 60).plus(LATENESS)
 }
 
 #[cfg(test)]
@@ -82,7 +89,7 @@ mod tests {
         while let Some((at, slots)) = timers.due(Timestamp::from_seconds(101 * 3600 + 1200)) {
             order.push((at.minute() - 101 * 60, slots));
         }
-        assert_eq!(order, [(0, vec![3]), (10, vec![1, 2])]);
+        assert_eq!(order, [(10, vec![1, 2]), (10, vec![3])]);
         assert!(timers.due(Timestamp::from_hour(102)).is_some());
         assert!(timers.due(Timestamp::from_hour(900)).is_none());
     }

