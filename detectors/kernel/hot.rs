@@ -101,10 +101,15 @@ impl Hour {
 }
 
 impl Hot {
+    /// The oldest open hour, if it is over at `watermark`.
+    pub(crate) fn over(&self, watermark: Timestamp) -> Option<i64> {
+        let start = self.hours.first()?.start;
+        (Hour::over(start) <= watermark).then_some(start)
+    }
+
     /// Takes out the oldest hour that is over at `watermark`.
     pub(crate) fn take_over(&mut self, watermark: Timestamp) -> Option<Hour> {
-        let first = self.hours.first()?;
-        (Hour::over(first.start) <= watermark).then(|| self.hours.remove(0))
+        self.over(watermark).map(|_| self.hours.remove(0))
     }
 
     /// Expects anew of the open hours what `baseline` now says: an hour before them is over. So what

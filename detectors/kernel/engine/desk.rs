@@ -124,11 +124,12 @@ impl Desk<'_> {
     /// Closes the hours that are over at `due`, oldest first; tells whether there were any.
     pub(super) fn close(&mut self, due: Timestamp) -> bool {
         let mut closed = false;
-        while let Some(mut hour) = self.memory.hot.take_over(due) {
+        while let Some(start) = self.memory.hot.over(due) {
             closed = true;
-            if self.learn_until(hour.start) {
-                hour.expect(&self.memory.baseline);
-            }
+            self.learn_until(start);
+            let Some(hour) = self.memory.hot.take_over(due) else {
+                break;
+            };
             let end = hour.end();
             let mut over = Closed::Hour(hour);
             let suspect = self.review(&over, end);
@@ -138,8 +139,7 @@ impl Desk<'_> {
                 self.memory.baseline.close(hour, excused);
             }
             self.learn(&over);
-            let Memory { hot, baseline, .. } = &mut *self.memory;
-            hot.expect(baseline);
+            self.expect_anew();
             self.memory.incidents.forget_details(end);
             if let Some(risk) = &mut self.memory.risk {
                 self.fresh.add(&mut risk.fold(end));
@@ -226,9 +226,16 @@ impl Desk<'_> {
             self.memory.baseline.learn_day(&day, end.hour());
             self.learn(&Closed::Day(day));
         }
+        self.expect_anew();
+        true
+    }
+
+    /// Expects of the open hours what is now known of those before them.
+    fn expect_anew(&mut self) {
+        gather(self.memory, self.groups, Groups::leave);
         let Memory { hot, baseline, .. } = &mut *self.memory;
         hot.expect(baseline);
-        true
+        gather(self.memory, self.groups, Groups::join);
     }
 
     /// Lets every detector look once more at what is over; tells whether it is held back.
