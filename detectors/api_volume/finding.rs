@@ -17,6 +17,8 @@ pub(super) struct Count {
 enum Window {
     /// Hours since the epoch; and for an open one, how many minutes of it have passed.
     Hour(i64, Option<i64>),
+    /// Minutes since the epoch.
+    Minute(i64),
     /// Days since the epoch.
     Day(i64),
 }
@@ -35,6 +37,14 @@ impl Count {
             calls: hour.tally.calls,
             window: Window::Hour(hour.start, None),
         }
+    }
+
+    pub(super) fn of_minute(hour: &Hour, minute: usize) -> Option<Self> {
+        let calls = hour.minutes.get(minute)?;
+        Some(Self {
+            calls: u64::from(*calls),
+            window: Window::Minute(hour.start * 60 + minute as i64),
+        })
     }
 
     pub(super) const fn of_day(number: i64, calls: u64) -> Self {
@@ -62,6 +72,12 @@ impl Count {
                 let visits = profile.closed.rate.visits(cell.index());
                 ("hour", format!("{cell} {zone}"), visits, passed)
             }
+            Window::Minute(number) => {
+                let ts = Timestamp::from_seconds(number * 60);
+                let visits = profile.closed.rate.visits(ts.hour_of_week(zone).index());
+                let time = ts.rfc3339().chars().take(16).collect::<String>();
+                ("minute", format!("{time} UTC"), visits, None)
+            }
             Window::Day(number) => {
                 let noon = Timestamp::from_hour(number * 24 + 12);
                 let date = noon.rfc3339().chars().take(10).collect::<String>();
@@ -83,8 +99,10 @@ impl Count {
         } else {
             ("above", mean / times)
         };
+        // The burst of a minute goes on as that of its hour.
+        let of = if unit == "minute" { "hour" } else { unit };
         Finding {
-            subject: format!("{}calls per {unit}", if many { "" } else { "fewer " }),
+            subject: format!("{}calls per {of}", if many { "" } else { "fewer " }),
             p_value: Some(PValue::from_ln(ln_p)),
             begins,
             summary,

@@ -1,21 +1,25 @@
 #![doc = include_str!("README.md")]
 
+mod breadth;
 mod finding;
 
 use serde::{Deserialize, Serialize};
 
+use self::breadth::Breadth;
 use self::finding::Count;
 use crate::kernel::baseline::{Closed, Day, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::{Card, Detector, Family, Scope, Severity, Verdict};
+use crate::kernel::detector::{Card, Detector, Family, Finding, Scope, Severity, Verdict};
 use crate::kernel::event::Event;
+use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
 use crate::kernel::options::{Calls, Days, Ratio};
 use crate::kernel::tails::Expected;
-use crate::kernel::time::Span;
+use crate::kernel::time::{Span, Timestamp};
 
-/// Far more, or far fewer, calls in an hour or a day than this identity makes.
+/// Far more, or far fewer, calls in a minute, an hour or a day than this identity makes, or far more
+/// different resources in them.
 pub struct ApiVolume {
     config: Config,
 }
@@ -29,6 +33,8 @@ pub struct Config {
     pub at_least_times: Ratio,
     /// How many calls above, or below, the expected count a window must be.
     pub at_least_more: Calls,
+    /// How many more different resources than usual an hour must touch.
+    pub at_least_resources: Calls,
     /// How long an identity is watched before it is judged.
     pub learning: Days,
 }
@@ -38,6 +44,7 @@ impl Default for Config {
         Self {
             at_least_times: Ratio::new(1.5),
             at_least_more: Calls::new(10.0),
+            at_least_resources: Calls::new(20.0),
             learning: Days::new(14.0),
         }
     }
@@ -54,7 +61,7 @@ impl Detector for ApiVolume {
         page: include_str!("README.md"),
     };
     type Config = Config;
-    type State = ();
+    type State = Breadth;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
@@ -66,60 +73,99 @@ impl Detector for ApiVolume {
 
     /// The count of an open window only grows, so comparing it with the law of the whole window as it
     /// grows costs nothing: the first crossing has exactly the level of the closed window.
-    fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, (): &()) -> Verdict {
+    fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, breadth: &Breadth) -> Verdict {
         let (Some(hour), now) = (profile.hour(), profile.now) else {
             return Verdict::Normal;
         };
         if profile.age(event) < self.config.learning.span() {
             return Verdict::Learning;
         }
-        if now.after >= hour.gate && worth_a_look(now.before, now.after, hour.gate) {
+        if grown(now.before, now.after, hour.gate) {
             let count = Count::so_far(hour, event.ts);
             let expected = profile.expected_among_peers(hour, event.ts);
             if let Some(found) = self.burst_of_hour(count, expected, profile) {
-                return found;
+                return Verdict::found(found);
             }
+        }
+        // A minute of an hour that something was published about is no more news.
+        if let Some((minute, before, after)) = now.minute
+            && !hour.suspect
+            && grown(before, after, hour.minute_gate)
+            && let Some(found) = self.burst_of_minute(hour, minute, event.ts, profile)
+        {
+            return Verdict::found(found);
         }
         let of_day = profile.calls_of_day(hour.day);
         let before = of_day - (now.after - now.before);
-        if of_day >= hour.day_gate && worth_a_look(before, of_day, hour.day_gate) {
+        if grown(before, of_day, hour.day_gate) {
             let count = Count::of_day(hour.day, of_day);
             let expected = profile.expected_of_day(hour.day, event.ts);
             if let Some(found) = self.burst_of_day(count, expected, profile) {
-                return found;
+                return Verdict::found(found);
             }
         }
-        Verdict::Normal
+        let before = || hour.tally.resources.estimate_before();
+        let found = now
+            .new_resource
+            .then(|| breadth.judge(hour, before(), &self.config, profile));
+        verdict(found.flatten())
     }
 
-    /// What the steps of the first look may have skipped; and what is too little, which only shows
-    /// when it is over. A window without any call is not too little but silent.
-    fn review(&self, over: &Closed, profile: &Profile<'_>, (): &()) -> Verdict {
+    /// What the steps of the first look may have skipped, the heaviest of it; and what is too little,
+    /// which only shows when it is over. A window without any call is not too little but silent.
+    fn review(&self, over: &Closed, profile: &Profile<'_>, breadth: &Breadth) -> Verdict {
         let found = match over {
             Closed::Session(_) => None,
-            Closed::Hour(hour) => self.review_hour(hour, profile),
+            Closed::Hour(hour) => self.review_hour(hour, breadth, profile),
             Closed::Day(day) => self.review_day(day, profile),
         };
-        found.unwrap_or(Verdict::Normal)
+        verdict(found)
+    }
+
+    fn learn(&self, closed: &Closed, breadth: &mut Breadth) {
+        breadth.learn(closed, &self.config);
     }
 }
 
 impl ApiVolume {
-    fn review_hour(&self, hour: &Hour, profile: &Profile<'_>) -> Option<Verdict> {
+    fn review_hour(
+        &self,
+        hour: &Hour,
+        breadth: &Breadth,
+        profile: &Profile<'_>,
+    ) -> Option<Finding> {
         if profile.closed.age(hour.end()) < self.config.learning.span() {
             return None;
         }
-        let (count, expected) = (Count::of_hour(hour), hour.expected);
-        if hour.tally.calls >= hour.gate {
+        let calls = if hour.tally.calls >= hour.gate {
             let expected = profile.expected_among_peers(hour, hour.end());
-            return self.burst_of_hour(count, expected, profile);
-        }
-        let ln_p = self.drop(&count, &expected)?;
-        let ln_p = profile.closed.rate.calibrate_drop(ln_p);
-        self.verdict(count, expected, ln_p, begins(HOURS_PER_DAY), profile)
+            self.burst_of_hour(Count::of_hour(hour), expected, profile)
+        } else {
+            self.drop_of_hour(hour, profile)
+        };
+        let breadth = breadth.judge(hour, 0.0, &self.config, profile);
+        [calls, self.fullest_minute(hour, profile), breadth]
+            .into_iter()
+            .flatten()
+            .max_by(|one, other| weight(one).total_cmp(&weight(other)))
     }
 
-    fn review_day(&self, day: &Day, profile: &Profile<'_>) -> Option<Verdict> {
+    fn drop_of_hour(&self, hour: &Hour, profile: &Profile<'_>) -> Option<Finding> {
+        let (count, expected) = (Count::of_hour(hour), hour.expected);
+        let ln_p = self.drop(&count, &expected)?;
+        let ln_p = profile.closed.rate.calibrate_drop(ln_p);
+        self.found(count, expected, ln_p, begins(HOURS_PER_DAY), profile)
+    }
+
+    fn fullest_minute(&self, hour: &Hour, profile: &Profile<'_>) -> Option<Finding> {
+        let minutes = hour.minutes.iter().enumerate();
+        let (minute, calls) = minutes.max_by_key(|(_, calls)| **calls)?;
+        (u32::from(*calls) >= hour.minute_gate)
+            .then(|| self.burst_of_minute(hour, minute, hour.end(), profile))
+            .flatten()
+    }
+
+    fn review_day(&self, day: &Day, profile: &Profile<'_>) -> Option<Finding> {
         let baseline = profile.closed;
         if baseline.daily.days() < DAYS_MIN || day.calls == 0 {
             return None;
@@ -135,7 +181,7 @@ impl ApiVolume {
             return self.burst_of_day(count, expected, profile);
         }
         let ln_p = baseline.daily.calibrate_drop(self.drop(&count, &expected)?);
-        self.verdict(count, expected, ln_p, begins(1.0), profile)
+        self.found(count, expected, ln_p, begins(1.0), profile)
     }
 
     fn burst_of_hour(
@@ -143,12 +189,29 @@ impl ApiVolume {
         count: Count,
         expected: Expected,
         profile: &Profile<'_>,
-    ) -> Option<Verdict> {
+    ) -> Option<Finding> {
         let ln_p = profile
             .closed
             .rate
             .calibrate(self.burst(&count, &expected)?);
-        self.verdict(count, expected, ln_p, begins(HOURS_PER_DAY), profile)
+        self.found(count, expected, ln_p, begins(HOURS_PER_DAY), profile)
+    }
+
+    fn burst_of_minute(
+        &self,
+        hour: &Hour,
+        minute: usize,
+        now: Timestamp,
+        profile: &Profile<'_>,
+    ) -> Option<Finding> {
+        let count = Count::of_minute(hour, minute)?;
+        if (count.calls as f64) < self.config.at_least_more.get() {
+            return None;
+        }
+        let expected = profile.expected_of_minute(hour, minute, now)?;
+        let minutes = profile.closed.minutes.as_ref()?;
+        let ln_p = minutes.calibrate(self.burst(&count, &expected)?);
+        self.found(count, expected, ln_p, begins(MINUTES_PER_DAY), profile)
     }
 
     fn burst_of_day(
@@ -156,13 +219,13 @@ impl ApiVolume {
         count: Count,
         expected: Expected,
         profile: &Profile<'_>,
-    ) -> Option<Verdict> {
+    ) -> Option<Finding> {
         let daily = &profile.closed.daily;
         if daily.days() < DAYS_MIN {
             return None;
         }
         let ln_p = daily.calibrate(self.burst(&count, &expected)?);
-        self.verdict(count, expected, ln_p, begins(1.0), profile)
+        self.found(count, expected, ln_p, begins(1.0), profile)
     }
 
     /// The logarithm of the chance of so many calls, where they are enough to be of interest.
@@ -181,31 +244,34 @@ impl ApiVolume {
         enough.then(|| expected.ln_lower(calls))
     }
 
-    fn verdict(
+    fn found(
         &self,
         count: Count,
         expected: Expected,
         ln_p: f64,
         begins: f64,
         profile: &Profile<'_>,
-    ) -> Option<Verdict> {
+    ) -> Option<Finding> {
         let times = self.config.at_least_times.get();
-        (ln_p <= libm::log(begins))
-            .then(|| Verdict::found(count.finding(expected, ln_p, begins, times, profile)))
+        (ln_p <= libm::log(begins)).then(|| count.finding(expected, ln_p, begins, times, profile))
     }
 }
 
-/// Whether the tail is worth computing for this step: at the gate, and then whenever the count has
-/// grown by a twelfth. Skipping steps can delay a finding, never cause one.
-fn worth_a_look(before: u64, after: u64, gate: u64) -> bool {
-    if before < gate {
-        return true;
-    }
-    let rung = |count: u64| libm::floor(libm::log(count as f64) / libm::log(STEP));
-    rung(before) < rung(after)
+fn verdict(found: Option<Finding>) -> Verdict {
+    found.map_or(Verdict::Normal, Verdict::found)
 }
 
-const STEP: f64 = 1.08;
+fn weight(finding: &Finding) -> f64 {
+    finding.weight().unwrap_or(0.0)
+}
+
+/// Whether a count that has grown so is worth a look; see [`worth_a_look`].
+fn grown(before: impl Into<u64>, after: impl Into<u64>, gate: impl Into<u64>) -> bool {
+    let [before, after, gate] = [before.into(), after.into(), gate.into()];
+    after >= gate && worth_a_look(before as f64, after as f64, gate as f64)
+}
+
 /// Days before days are judged: each weekday has come four times.
 const DAYS_MIN: f64 = 28.0;
 const HOURS_PER_DAY: f64 = 24.0;
+const MINUTES_PER_DAY: f64 = 1440.0;

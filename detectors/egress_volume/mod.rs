@@ -1,6 +1,5 @@
 #![doc = include_str!("README.md")]
 
-mod level;
 #[cfg(test)]
 mod null;
 mod quantity;
@@ -8,7 +7,6 @@ mod quantity;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use self::level::{Level, Weighed};
 use self::quantity::Kind;
 use crate::kernel::baseline::{Closed, Day, Profile};
 use crate::kernel::budget::begins;
@@ -17,7 +15,9 @@ use crate::kernel::detector::{
     Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
 };
 use crate::kernel::event::Event;
+use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
+use crate::kernel::level::{Level, Weighed};
 use crate::kernel::options::{Days, Quantity, Ratio};
 use crate::kernel::time::Span;
 
@@ -317,21 +317,12 @@ fn season_of_day(day: &Day) -> f64 {
     f64::from(u8::from(day.weekday() >= 5))
 }
 
-/// Whether a sum that has grown from `before` to `after` is worth computing a tail for: when it passes
-/// the `gate`, and then whenever it has grown by a twelfth. What is skipped is seen when the hour or the
-/// day is over.
-fn worth_a_look(before: f64, after: f64, gate: f64) -> bool {
-    let rung = |sum: f64| libm::floor(libm::log(sum) / libm::log(STEP));
-    before < gate || rung(before) < rung(after)
-}
-
 fn verdict(found: Option<Finding>) -> Verdict {
     found.map_or(Verdict::Normal, Verdict::found)
 }
 
 /// Days after which a day with anything in it is learned.
 const DAYS_LATE: usize = 7;
-const STEP: f64 = 1.08;
 const HOURS_PER_DAY: f64 = 24.0;
 /// Half-life of what is learned, in days.
 const HALF_LIFE: f64 = 28.0;

@@ -14,6 +14,7 @@ use crate::kernel::detector::{
     Card, Detector, Evidence, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
 };
 use crate::kernel::event::{Event, Outcome};
+use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
 use crate::kernel::options::{Calls, Days};
 use crate::kernel::time::{Span, Timestamp};
@@ -84,7 +85,9 @@ impl Detector for ErrorBurst {
             return Verdict::Learning;
         }
         let failed = matches!(event.outcome, Outcome::Fail | Outcome::Denied);
-        if !failed || !worth_a_look(hour.tally.failures, u64::from(event.count.get())) {
+        let failures = hour.tally.failures;
+        let before = failures.saturating_sub(u64::from(event.count.get()));
+        if !failed || !worth_a_look(before as f64, failures as f64, FEW) {
             return Verdict::Normal;
         }
         self.find(hour, errors, event.code)
@@ -224,14 +227,8 @@ fn tries(hour: &Hour) -> f64 {
     (hour.tally.calls as f64).max(hour.expected.mean)
 }
 
-/// Whether `failures`, of which `new` just came, are worth another look: whenever they have grown by
-/// a twelfth. What is skipped is seen when the hour is over.
-fn worth_a_look(failures: u64, new: u64) -> bool {
-    let rung = |count: u64| libm::floor(libm::log(count.max(1) as f64) / libm::log(STEP));
-    failures < 13 || rung(failures.saturating_sub(new)) < rung(failures)
-}
-
-const STEP: f64 = 1.08;
+/// Failures up to which each is looked at.
+const FEW: f64 = 64.0;
 const HOURS_PER_DAY: f64 = 24.0;
 /// Half-life of what is learned, in days.
 const HALF_LIFE: f64 = 28.0;

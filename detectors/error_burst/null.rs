@@ -30,6 +30,8 @@ fn hour(start: i64, calls: u64, failures: u64) -> Hour {
         gate: 1,
         day: start.div_euclid(24),
         day_gate: 1,
+        minutes: Vec::new(),
+        minute_gate: 0,
     }
 }
 

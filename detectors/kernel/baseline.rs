@@ -7,6 +7,7 @@ use super::event::Event;
 use super::groups::Group;
 use super::hot::{Hot, Hour, Now};
 use super::inventory::Declared;
+use super::minutes::Minutes;
 use super::names::Names;
 use super::presence::Presence;
 use super::quarantine::{Held, Quarantine};
@@ -93,17 +94,38 @@ impl Profile<'_> {
         }
     }
 
+    /// What the minute `minute` of `hour` is expected to bring, given the same; nothing while too
+    /// little is known of its minutes.
+    #[must_use]
+    pub fn expected_of_minute(
+        &self,
+        hour: &Hour,
+        minute: usize,
+        now: Timestamp,
+    ) -> Option<Expected> {
+        let minutes = self.closed.minutes.as_ref()?;
+        minutes.expected(&self.expected_among_peers(hour, now), minute)
+    }
+
     /// What the day `number` is expected to bring, given the same.
     #[must_use]
     pub fn expected_of_day(&self, number: i64, now: Timestamp) -> Expected {
         let expected = self.closed.expected_day(number);
         let open = self.hot.hours.iter().filter(|hour| hour.day == number);
-        let excused = |hour| self.expected_among_peers(hour, now).mean - hour.expected.mean;
-        let excused = self.day(number).excused + open.map(excused).sum::<f64>();
+        let excused = open.map(|hour| self.excused(hour, now)).sum::<f64>();
+        let excused = self.day(number).excused + excused;
         Expected {
             mean: expected.mean + excused,
             ..expected
         }
+    }
+
+    /// Calls of `hour` until `now` beyond what is usual that busy peers explain.
+    pub(crate) fn excused(&self, hour: &Hour, now: Timestamp) -> f64 {
+        if hour.suspect {
+            return 0.0;
+        }
+        self.expected_among_peers(hour, now).mean - hour.expected.mean
     }
 
     /// The calls of the day `number` so far.
@@ -149,6 +171,8 @@ pub struct Baseline {
     pub rate: Rate<24>,
     /// How often it calls in a day.
     pub daily: Rate<1>,
+    /// How its calls fall within the hour, where there are enough.
+    pub minutes: Option<Box<Minutes>>,
     /// What days bring that come once a month, indexed as [`Season`].
     seasons: [Option<Box<Seasonal>>; Season::COUNT],
     /// When it is active.
@@ -178,7 +202,8 @@ pub struct Day {
     pub amount: f64,
     /// Hours in which there was anything.
     pub hours: u32,
-    /// Calls beyond what is usual that busy peers explain.
+    /// Calls beyond what is usual that busy peers explain, or that lie in hours which something was
+    /// published about.
     pub excused: f64,
     /// Whether something in it is held back from learning.
     pub suspect: bool,
@@ -206,6 +231,9 @@ impl Day {
         self.amount += tally.amount;
         self.hours += 1;
         self.suspect |= hour.suspect;
+        if hour.suspect {
+            self.excused += (tally.calls as f64 - hour.expected.mean).max(0.0);
+        }
     }
 }
 
@@ -260,6 +288,7 @@ impl Baseline {
         if Declared::zone(declared.as_ref()) != Declared::zone(self.declared.as_ref()) {
             self.rate = Rate::default();
             self.daily = Rate::default();
+            self.minutes = None;
             self.presence = Presence::default();
             self.orders = None;
         }
@@ -405,6 +434,13 @@ impl Baseline {
         if hour.suspect {
             self.quarantine.hold(hour.start, calls, orders);
             return;
+        }
+        if !hour.minutes.is_empty()
+            && let Some(minutes) = &mut self.minutes
+        {
+            minutes.learn(hour);
+        } else if hour.expected.mean >= Minutes::BUSY {
+            self.minutes.get_or_insert_default();
         }
         self.learn_rate(hour.start, hour.day, Some(&hour.expected), calls);
         self.learn_presence(hour.start, orders);

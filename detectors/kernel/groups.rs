@@ -199,6 +199,8 @@ mod tests {
             gate: 1,
             day: 20_833,
             day_gate: 1,
+            minutes: Vec::new(),
+            minute_gate: 0,
         }
     }
 

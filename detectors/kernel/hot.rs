@@ -45,6 +45,11 @@ pub struct Hour {
     pub day: i64,
     /// See `day`.
     pub day_gate: u64,
+    /// Calls in each of its minutes, and the same count for one of them; nothing of an identity that
+    /// makes few calls.
+    pub minutes: Vec<u16>,
+    /// See `minutes`.
+    pub minute_gate: u32,
 }
 
 /// Where the event that is judged stands in its identity's open windows; not stored.
@@ -56,6 +61,11 @@ pub struct Now {
     pub before: u64,
     /// Calls in that hour with it.
     pub after: u64,
+    /// Its minute within the hour, and the calls in that minute before it and with it, where minutes
+    /// are counted.
+    pub minute: Option<(usize, u16, u16)>,
+    /// Whether it touched a resource that its hour had not.
+    pub new_resource: bool,
     /// Whether it is the first of its hour.
     pub first: bool,
     /// Whether it is the first order of its hour.
@@ -76,6 +86,7 @@ impl Hour {
     /// The hour `start`, in which nothing has happened yet.
     fn open(start: i64, baseline: &Baseline) -> Self {
         let (expected, day) = (baseline.expected(start), baseline.day_of(start));
+        let minutes = baseline.minutes.as_ref();
         Self {
             start,
             tally: Tally::default(),
@@ -84,7 +95,19 @@ impl Hour {
             gate: gate(expected),
             day,
             day_gate: gate(baseline.expected_day(day)),
+            minutes: minutes.map_or_else(Vec::new, |_| vec![0; 60]),
+            minute_gate: minutes.map_or(0, |minutes| minutes.gate(&expected)),
         }
+    }
+
+    /// Counts `calls` at `ts`: the minute, and its calls before and after; an event of an earlier hour
+    /// that comes too late counts into the first.
+    fn count_minute(&mut self, ts: Timestamp, calls: u32) -> Option<(usize, u16, u16)> {
+        let minute = (ts.minute() - self.start * 60).clamp(0, 59) as usize;
+        let count = self.minutes.get_mut(minute)?;
+        let before = *count;
+        *count = count.saturating_add(u16::try_from(calls).unwrap_or(u16::MAX));
+        Some((minute, before, *count))
     }
 
     /// Sets what it is expected to bring by all that is over before it.
@@ -92,6 +115,11 @@ impl Hour {
         self.expected = baseline.expected(self.start);
         self.gate = gate(self.expected);
         self.day_gate = gate(baseline.expected_day(self.day));
+        if let Some(minutes) = &baseline.minutes
+            && !self.minutes.is_empty()
+        {
+            self.minute_gate = minutes.gate(&self.expected);
+        }
     }
 
     /// From when on no event falls into hour `start` any more, by the watermark.
@@ -147,7 +175,8 @@ impl Hot {
         let (at, opened) = self.hour(event.ts.hour(), baseline);
         let hour = &mut self.hours[at];
         let (before, had_orders) = (hour.tally.calls, hour.tally.orders);
-        hour.tally.add(event);
+        let new_resource = hour.tally.add(event);
+        let minute = hour.count_minute(event.ts, event.count.get());
         let after = hour.tally.calls;
         let first_order = hour.tally.orders && !had_orders;
         let opened = opened.then_some(hour.start);
@@ -156,6 +185,8 @@ impl Hot {
             hour: Some(at),
             before,
             after,
+            minute,
+            new_resource,
             first: before == 0,
             first_order,
             session,

@@ -13,6 +13,10 @@ pub mod calendar;
 pub mod tails;
 
 pub mod familiar;
+mod fit;
+pub mod growth;
+pub mod level;
+pub mod minutes;
 pub mod names;
 pub mod presence;
 pub mod rate;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fit::{Fit, kept_each};
 use super::surprise::Surprise;
 use super::tails::Expected;
 use super::time::class_days;
@@ -32,15 +33,6 @@ struct Cell {
     visits: f32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Fit {
-    s11: f64,
-    s12: f64,
-    s22: f64,
-    t1: f64,
-    t2: f64,
-}
-
 impl<const SLOTS: usize> Default for Rate<SLOTS> {
     fn default() -> Self {
         let cells = vec![Cell::default(); 7 * SLOTS];
@@ -59,6 +51,8 @@ impl<const SLOTS: usize> Default for Rate<SLOTS> {
 impl<const SLOTS: usize> Rate<SLOTS> {
     /// What the tail's index is shrunk to: of days there are too few to show a thin one.
     const INDEX: f64 = if SLOTS == 1 { 0.5 } else { 0.18 };
+    /// Half-life of the fit, in days; longer where a day is one window, of which there are few.
+    const FIT_KEPT_FOR: f64 = if SLOTS == 1 { 60.0 } else { 14.0 };
 
     /// What window `cell` of the week is expected to bring; 0 is the first of a Monday.
     ///
@@ -164,8 +158,8 @@ impl<const SLOTS: usize> Rate<SLOTS> {
             self.add(cell, if warm && !shifted { capped } else { count });
         }
         if expected.mean >= 1.0 && self.days() > if SLOTS == 1 { 7.0 } else { 1.0 } {
-            self.fit
-                .learn(expected, if warm { capped } else { count }, SLOTS);
+            let count = if warm { capped } else { count };
+            self.fit.learn(expected, count, Self::FIT_KEPT_FOR, SLOTS);
         }
         if warm {
             // Not cut back: what this identity's counts really reach is what is asked here. One window
@@ -232,67 +226,10 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     }
 }
 
-/// What one window keeps, `slots` a day, of something with a half-life in days.
-fn kept_each(half_life: f64, slots: usize) -> f64 {
-    libm::exp2(-1.0 / (half_life * slots as f64))
-}
-
-impl Fit {
-    /// Weighted least squares of the squared residual on `F*mean + c*mean^2`, weights
-    /// `1/(F*mean + c*mean^2)^2`, decayed; only from windows with `mean >= 1`, because the weights of
-    /// quiet ones explode.
-    fn learn(&mut self, expected: &Expected, count: f64, slots: usize) {
-        let mean = expected.mean;
-        let (fano, spread) = self.solve();
-        let model = fano * mean + spread * mean * mean;
-        let weight = 1.0 / (model * model);
-        let residual = count - mean;
-        let squares = residual * residual - fano * mean * mean / expected.evidence;
-        let kept = kept_each(
-            if slots == 1 {
-                FIT_HALF_LIFE_DAYS
-            } else {
-                FIT_HALF_LIFE
-            },
-            slots,
-        );
-        let decayed = |sum: f64, new: f64| sum * kept + new;
-        self.s11 = decayed(self.s11, weight * mean * mean);
-        self.s12 = decayed(self.s12, weight * mean * mean * mean);
-        self.s22 = decayed(self.s22, weight * mean * mean * mean * mean);
-        self.t1 = decayed(self.t1, weight * squares * mean);
-        self.t2 = decayed(self.t2, weight * squares * mean * mean);
-    }
-
-    /// The Fano factor and the spread, with a prior worth 30 hours at (1, 0.02).
-    fn solve(&self) -> (f64, f64) {
-        let (s11, s22) = (self.s11 + 15.0, self.s22 + 15.0);
-        let (t1, t2) = (self.t1 + 15.0, self.t2 + 15.0 * 0.02);
-        let det = s11 * s22 - self.s12 * self.s12;
-        if det < 1e-9 {
-            return (1.0_f64.max(t1 / s11), Expected::SPREAD_MIN);
-        }
-        let mut fano = (t1 * s22 - t2 * self.s12) / det;
-        let mut spread = (t2 * s11 - t1 * self.s12) / det;
-        if spread < 0.0 {
-            spread = 0.0;
-            fano = t1 / s11;
-        }
-        if fano < 1.0 {
-            fano = 1.0;
-            spread = (t2 - self.s12).max(0.0) / s22;
-        }
-        (fano, spread.clamp(Expected::SPREAD_MIN, 10.0))
-    }
-}
-
 /// What a cell keeps from one week to the next: a half-life of about 67 days.
 const CELL_KEPT: f64 = 0.93;
 /// Half-life of the level, in days.
 const LEVEL_HALF_LIFE: f64 = 5.8;
-/// Half-life of the fit, in days; longer where a day is one window, of which there are few.
-const FIT_HALF_LIFE: f64 = 14.0;
-const FIT_HALF_LIFE_DAYS: f64 = 60.0;
 /// Days before counts are cut back: winsorising from the first day locks the mean low.
 const WARM_DAYS: f64 = 21.0;
 

@@ -30,8 +30,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds `event`.
-    pub fn add(&mut self, event: &Event<'_>) {
+    /// Adds `event`; tells whether it touches a resource that none did before.
+    pub fn add(&mut self, event: &Event<'_>) -> bool {
         let calls = u64::from(event.count.get());
         if self.calls == 0 {
             self.first = event.ts;
@@ -51,9 +51,9 @@ impl Tally {
         self.bytes += event.bytes.unwrap_or(0.0).max(0.0);
         self.amount += event.amount.unwrap_or(0.0).max(0.0);
         self.orders |= event.class == Class::Order;
-        if let Some(resource) = event.resource {
-            self.resources.add(resource);
-        }
+        event
+            .resource
+            .is_some_and(|resource| self.resources.add(resource))
     }
 }
 
@@ -67,16 +67,32 @@ impl Distinct {
     pub const MAX: f64 = 1419.6;
     const BITS: f64 = 256.0;
 
-    /// Notes `thing`.
-    pub fn add(&mut self, thing: &str) {
+    /// Notes `thing`; tells whether that is news, as far as can be known.
+    pub fn add(&mut self, thing: &str) -> bool {
         let hash = xxh3_64(thing.as_bytes());
-        self.0[(hash >> 6) as usize % 4] |= 1 << (hash % 64);
+        let (bits, bit) = (&mut self.0[(hash >> 6) as usize % 4], 1 << (hash % 64));
+        let new = *bits & bit == 0;
+        *bits |= bit;
+        new
     }
 
     /// How many different things were noted.
     #[must_use]
     pub fn estimate(&self) -> f64 {
-        let set: u32 = self.0.iter().map(|bits| bits.count_ones()).sum();
+        Self::of(self.set())
+    }
+
+    /// How many there were before the last that was news.
+    #[must_use]
+    pub fn estimate_before(&self) -> f64 {
+        Self::of(self.set().saturating_sub(1))
+    }
+
+    fn set(&self) -> u32 {
+        self.0.iter().map(|bits| bits.count_ones()).sum()
+    }
+
+    fn of(set: u32) -> f64 {
         let free = (Self::BITS - f64::from(set)).max(1.0);
         Self::BITS * libm::log(Self::BITS / free)
     }

@@ -332,6 +332,8 @@ mod tests {
                     gate: 1,
                     day: hour.div_euclid(24),
                     day_gate: 1,
+                    minutes: Vec::new(),
+                    minute_gate: 0,
                 };
                 detector.learn(&Closed::Hour(closed), &mut state);
             }

@@ -227,6 +227,8 @@ mod tests {
                 gate: 1,
                 day: start.div_euclid(24),
                 day_gate: 1,
+                minutes: Vec::new(),
+                minute_gate: 0,
             };
             baseline.catch_up(start, |_, _| {});
             if hour.tally.calls > 0 {

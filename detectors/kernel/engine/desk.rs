@@ -160,7 +160,7 @@ impl Desk<'_> {
     fn excused(&self, hour: &Hour) -> f64 {
         let nowhere = Now::default();
         let profile = profile(self.memory, &nowhere, self.names, self.groups);
-        profile.expected_among_peers(hour, hour.end()).mean - hour.expected.mean
+        profile.excused(hour, hour.end())
     }
 
     /// If an alarm is set for `now`, until when all that counts has come, asks whether it is news that nothing has happened until then;

@@ -6,7 +6,7 @@
 //! `pass until DAY HH:MM` lets time pass without events; each may be
 //! followed by what must come of it: `# alert: NAME ["text"]`, `# quiet[: NAME]` or
 //! `# learning: NAME`. Before that, each may set fields of its events: `country CH bytes 12`, by
-//! their names in the event schema. Times are UTC; history starts on a Monday.
+//! their names in the event schema, where `%` stands for the number of the event. Times are UTC; history starts on a Monday.
 
 mod expected;
 mod fields;
@@ -175,6 +175,9 @@ impl World {
             ..Event::default()
         };
         let mut chain: Vec<Cow<'_, str>> = Vec::new();
+        let number = self.acts.to_string();
+        let fields: Vec<String> = fields.iter().map(|it| it.replace('%', &number)).collect();
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         for field in fields.chunks(2) {
             match *field {
                 ["on_behalf_of", list] => chain.extend(list.split(',').map(Cow::Borrowed)),

@@ -12,7 +12,7 @@ use crate::kernel::tails::ln_student_upper;
 /// what comes next has Student's law. The covariate `c` carries the season: what goes with it is
 /// learned as the slope, and where nothing does, the slope stays at nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Level {
+pub(crate) struct Level {
     /// Windows, decayed.
     windows: f32,
     /// Mean of the covariate and of `y`.
@@ -36,21 +36,21 @@ struct Law {
 
 /// What a sum is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Weighed {
+pub(crate) struct Weighed {
     /// The sum that is usual.
-    pub(super) usual: f64,
+    pub(crate) usual: f64,
     /// By what factor nine sums in ten differ from it at most, about.
-    pub(super) factor: f64,
+    pub(crate) factor: f64,
     /// Windows that it rests on, decayed.
-    pub(super) windows: f64,
+    pub(crate) windows: f64,
     /// Natural logarithm of the model's p-value, and of what it is worth for this identity.
-    pub(super) ln_model: f64,
-    pub(super) ln_p: f64,
+    pub(crate) ln_model: f64,
+    pub(crate) ln_p: f64,
 }
 
 impl Level {
     /// Weighs `sum` where the season is `c`; nothing while too little is known.
-    pub(super) fn weigh(&self, sum: f64, c: f64) -> Option<Weighed> {
+    pub(crate) fn weigh(&self, sum: f64, c: f64) -> Option<Weighed> {
         if self.windows < WINDOWS_MIN {
             return None;
         }
@@ -66,7 +66,7 @@ impl Level {
     }
 
     /// The sum that is usual where the season is `c`; nothing while too little is known.
-    pub(super) fn usual(&self, c: f64) -> Option<f64> {
+    pub(crate) fn usual(&self, c: f64) -> Option<f64> {
         (self.windows >= WINDOWS_MIN).then(|| libm::expm1(self.law(c).mean).max(0.0))
     }
 
@@ -75,7 +75,7 @@ impl Level {
     ///
     /// Where so much is usual, a sum below its `gate` is of no interest, and so no surprise: the tail is
     /// that of what could be found. Else a slow rise would learn to be no surprise before it is seen.
-    pub(super) fn learn(&mut self, sum: f64, c: f64, per_day: f64, gate: impl Fn(f64) -> f64) {
+    pub(crate) fn learn(&mut self, sum: f64, c: f64, per_day: f64, gate: impl Fn(f64) -> f64) {
         let mut y = libm::log1p(sum);
         if let Some(usual) = self.usual(c) {
             let law = self.law(c);
@@ -99,7 +99,7 @@ impl Level {
     }
 
     /// Lets what was learned fade to the part `kept`.
-    pub(super) fn fade(&mut self, kept: f32) {
+    pub(crate) fn fade(&mut self, kept: f32) {
         self.windows *= kept;
         self.across *= kept;
         self.along *= kept;
