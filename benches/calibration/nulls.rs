@@ -3,7 +3,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Gamma, Poisson, StandardNormal};
+use rand_distr::{Binomial, Distribution, Gamma, Poisson, StandardNormal};
 
 /// How an identity's calls arrive while nothing is wrong.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -166,22 +166,24 @@ impl Null {
         }
     }
 
-    /// Few calls are a record each, at any time; many come in one record for every five minutes.
+    /// Few calls are a record each, at any time; many come in one record for every minute.
     fn spread(&mut self, calls: u64, records: &mut Vec<(u32, u64)>) {
-        if calls <= SLOTS {
+        if calls <= MINUTES {
             for _ in 0..calls {
                 records.push((self.dice.random_range(0..3600), 1));
             }
             return;
         }
-        let from = records.len();
-        let second = |slot: u64| slot as u32 * 300 + 299;
-        records.extend((0..SLOTS).map(|slot| (second(slot), calls / SLOTS)));
-        for _ in 0..calls % SLOTS {
-            let slot = self.dice.random_range(0..SLOTS as usize);
-            records[from + slot].1 += 1;
+        let mut left = calls;
+        for minute in 0..MINUTES {
+            let share = 1.0 / (MINUTES - minute) as f64;
+            let here = Binomial::new(left, share).map_or(0, |law| law.sample(&mut self.dice));
+            if here > 0 {
+                records.push((minute as u32 * 60 + 59, here));
+            }
+            left -= here;
         }
     }
 }
 
-const SLOTS: u64 = 12;
+const MINUTES: u64 = 60;

@@ -151,6 +151,9 @@ impl ApiVolume {
     }
 
     fn drop_of_hour(&self, hour: &Hour, profile: &Profile<'_>) -> Option<Finding> {
+        if profile.closed.is_free(hour.day) {
+            return None;
+        }
         let (count, expected) = (Count::of_hour(hour), hour.expected);
         let ln_p = self.drop(&count, &expected)?;
         let ln_p = profile.closed.rate.calibrate_drop(ln_p);
@@ -179,6 +182,9 @@ impl ApiVolume {
                 ..expected
             };
             return self.burst_of_day(count, expected, profile);
+        }
+        if day.free {
+            return None;
         }
         let ln_p = baseline.daily.calibrate_drop(self.drop(&count, &expected)?);
         self.found(count, expected, ln_p, begins(1.0), profile)

@@ -1,10 +1,13 @@
 //! What is normal for one identity: learned from hours that are over.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::groups::Group;
+use super::holidays::{FreeDays, Holidays};
 use super::hot::{Hot, Hour, Now};
 use super::inventory::Declared;
 use super::minutes::Minutes;
@@ -185,6 +188,9 @@ pub struct Baseline {
     today: Day,
     /// Hours that are held back.
     pub(crate) quarantine: Quarantine,
+    /// The free days of the venues it works for; they follow from calendars and what is declared.
+    #[serde(skip)]
+    free: Option<Arc<FreeDays>>,
 }
 
 /// A day on the wall clock that an identity follows.
@@ -207,6 +213,9 @@ pub struct Day {
     pub excused: f64,
     /// Whether something in it is held back from learning.
     pub suspect: bool,
+    /// Whether the venues that it works for were closed, or open for a shorter time; told when it is
+    /// over.
+    pub free: bool,
 }
 
 impl Day {
@@ -238,7 +247,7 @@ impl Day {
 }
 
 /// 0 for Monday, of a day in days since the epoch, which was a Thursday.
-const fn weekday(number: i64) -> usize {
+pub(super) const fn weekday(number: i64) -> usize {
     (number + 3).rem_euclid(7) as usize
 }
 
@@ -301,11 +310,33 @@ impl Baseline {
         self.next
     }
 
+    /// Takes over the free days of the venues it works for: those declared, or that of its first order.
+    pub(crate) fn follow(&mut self, holidays: &Holidays) {
+        let declared = self.declared.iter().flat_map(|it| &it.venues);
+        let mut venues: Vec<&str> = declared.map(String::as_str).collect();
+        if venues.is_empty() {
+            venues.extend(self.venue.as_deref());
+        }
+        self.free = holidays.of(venues.into_iter());
+    }
+
+    /// Whether the venues that it works for are closed on the day `number`, or close early: less than
+    /// usual is no news then.
+    #[must_use]
+    pub fn is_free(&self, number: i64) -> bool {
+        self.season_of(number).is_some_and(Season::is_free)
+    }
+
+    fn season_of(&self, number: i64) -> Option<Season> {
+        let free = self.free.as_ref().and_then(|free| free.season(number));
+        free.or_else(|| Season::of_month(number))
+    }
+
     /// What the hour `start` is expected to bring.
     #[must_use]
     pub fn expected(&self, start: i64) -> Expected {
         let (cell, usual) = self.usual(start);
-        match Season::of(self.day_of(start)) {
+        match self.season_of(self.day_of(start)) {
             None => usual,
             Some(season) => match &self.seasons[season as usize] {
                 Some(seasonal) => seasonal.hour(cell.hour(), usual),
@@ -318,7 +349,7 @@ impl Baseline {
     #[must_use]
     pub fn expected_day(&self, number: i64) -> Expected {
         let usual = self.daily.expected(weekday(number));
-        match Season::of(number) {
+        match self.season_of(number) {
             None => usual,
             Some(season) => match &self.seasons[season as usize] {
                 Some(seasonal) => seasonal.day(usual),
@@ -341,6 +372,9 @@ impl Baseline {
         let mut moved = 0;
         (start..).zip(0_u64..).map(move |(hour, nth)| {
             let ts = Timestamp::from_hour(hour);
+            if self.free.is_some() && self.is_free(self.day_of(hour)) {
+                return Expected::NONE;
+            }
             if nth.is_multiple_of(24) {
                 moved = self.clock_moved(ts, RATE_GRACE);
             }
@@ -412,12 +446,8 @@ impl Baseline {
         while self.next < until {
             self.release(self.next);
             self.turn(self.next, &mut ended);
-            let (cell, moved) = self.cells(Timestamp::from_hour(self.next));
             self.learn_rate(self.next, self.today.number, None, 0);
-            self.presence.learn(cell, moved, false);
-            if let Some(orders) = &mut self.orders {
-                orders.learn(cell, moved, false);
-            }
+            self.learn_absence(self.next);
             self.next += 1;
         }
         self.release(until);
@@ -449,7 +479,7 @@ impl Baseline {
     /// Learns what an hour brought; `expected` is what it was expected to when it opened, where it did.
     fn learn_rate(&mut self, start: i64, day: i64, expected: Option<&Expected>, calls: u64) {
         let (cell, usual) = match expected {
-            Some(expected) if Season::of(day).is_none() => {
+            Some(expected) if self.season_of(day).is_none() => {
                 (self.cells(Timestamp::from_hour(start)).0, *expected)
             }
             _ => self.usual(start),
@@ -459,7 +489,10 @@ impl Baseline {
             return;
         };
         let expected = self.expected(start);
-        self.rate.learn(None, &expected, calls);
+        // How far a first free day falls short of others says nothing of how far counts scatter.
+        if !season.is_free() || self.seasons[season as usize].is_some() {
+            self.rate.learn(None, &expected, calls);
+        }
         let seasonal = self.seasons[season as usize].get_or_insert_default();
         seasonal.learn_hour(cell.hour(), calls as f64);
     }
@@ -481,13 +514,15 @@ impl Baseline {
     /// hour usually brings: it has one already, or its `calls` stand out.
     fn season(&self, number: i64, calls: u64, usual: &Expected) -> Option<Season> {
         let stands_out = || calls as f64 > usual.mean + 3.0 * libm::sqrt(usual.variance()) + 3.0;
-        Season::of(number).filter(|season| self.seasons[*season as usize].is_some() || stands_out())
+        self.season_of(number).filter(|season| {
+            season.is_free() || self.seasons[*season as usize].is_some() || stands_out()
+        })
     }
 
     /// Learns a day that is over. One that is held back is never learned, but for those that come
     /// once a month.
     pub(crate) fn learn_day(&mut self, day: &Day, end: i64) {
-        let season = Season::of(day.number);
+        let season = self.season_of(day.number);
         if day.suspect {
             if season.is_some() {
                 self.quarantine.hold_day(day.number, day.calls, end);
@@ -508,10 +543,22 @@ impl Baseline {
     /// Learns what a day brought that was held back, capped, where its hours stood out.
     fn learn_day_held(&mut self, number: i64, calls: u64) {
         let expected = self.expected_day(number);
-        let season = Season::of(number);
+        let season = self.season_of(number);
         if let Some(seasonal) = season.and_then(|season| self.seasons[season as usize].as_mut()) {
             let capped = self.daily.learn_capped(None, &expected, calls);
             seasonal.learn_day(capped);
+        }
+    }
+
+    /// That nothing happened in an hour; where it was free, that says nothing of such hours.
+    fn learn_absence(&mut self, start: i64) {
+        if self.is_free(self.today.number) {
+            return;
+        }
+        let (cell, moved) = self.cells(Timestamp::from_hour(start));
+        self.presence.learn(cell, moved, false);
+        if let Some(orders) = &mut self.orders {
+            orders.learn(cell, moved, false);
         }
     }
 
@@ -548,7 +595,8 @@ impl Baseline {
         let number = self.day_of(start);
         while self.today.number < number {
             let next = Day::new(self.today.number + 1);
-            let over = std::mem::replace(&mut self.today, next);
+            let mut over = std::mem::replace(&mut self.today, next);
+            over.free = self.is_free(over.number);
             ended(over, Timestamp::from_hour(start));
         }
     }

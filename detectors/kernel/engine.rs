@@ -128,6 +128,7 @@ impl Engine {
         }
         self.identities.declare(slot, declared.cloned());
         if let Some(memory) = self.identities.memory(slot) {
+            memory.baseline.follow(&self.decision.holidays);
             self.groups.enrol(memory);
         }
     }

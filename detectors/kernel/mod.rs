@@ -36,6 +36,7 @@ pub mod registry;
 mod births;
 pub mod clock;
 mod groups;
+mod holidays;
 pub mod identities;
 pub mod seen;
 mod timers;

@@ -1,12 +1,12 @@
-//! Days on which much work is done that no weekday explains: a month's first and last working day,
-//! and its middle.
+//! Days on which more or less work is done than their weekday explains: a month's first and last working
+//! day and its middle, and the days on which a venue is closed or closes early.
 
 use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 use serde::{Deserialize, Serialize};
 
 use super::tails::Expected;
 
-/// A sort of day that comes once a month.
+/// A sort of day that no weekday explains.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Season {
     /// The first day from Monday to Friday of a month.
@@ -15,16 +15,26 @@ pub enum Season {
     Middle,
     /// The last day from Monday to Friday of a month.
     Last,
+    /// A weekday on which the venues that an identity works for do not trade.
+    Holiday,
+    /// One on which they trade for a shorter time.
+    Short,
 }
 
 impl Season {
     /// How many there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 5;
 
-    /// The season of the day `number`, in days since the epoch; nothing for most. Holidays count as
-    /// working days: which are kept differs from house to house.
+    /// Whether less is done on it, if anything differs.
     #[must_use]
-    pub fn of(number: i64) -> Option<Self> {
+    pub const fn is_free(self) -> bool {
+        matches!(self, Self::Holiday | Self::Short)
+    }
+
+    /// The season of the month that the day `number`, in days since the epoch, has; nothing for most.
+    /// Holidays count as working days: which are kept differs from house to house.
+    #[must_use]
+    pub fn of_month(number: i64) -> Option<Self> {
         let date = i32::try_from(number)
             .ok()
             .and_then(NaiveDate::from_epoch_days)?;
@@ -134,7 +144,7 @@ mod tests {
         for (month, first, middle, last) in [(10, 1, 15, 30), (11, 2, 13, 30), (8, 3, 14, 31)] {
             let days: Vec<_> = (1..=31)
                 .filter(|n| NaiveDate::from_ymd_opt(2026, month, *n).is_some())
-                .filter_map(|n| Some((n, Season::of(day(2026, month, n))?)))
+                .filter_map(|n| Some((n, Season::of_month(day(2026, month, n))?)))
                 .collect();
             let wanted = [
                 (first, Season::First),

@@ -25,6 +25,14 @@ impl Expected {
     /// Floor of `spread`: about 7 % relative deviation, below which a change is of no interest.
     pub const SPREAD_MIN: f64 = 0.005;
 
+    /// Nothing at all, for certain.
+    pub const NONE: Self = Self {
+        mean: 0.0,
+        fano: 1.0,
+        spread: Self::SPREAD_MIN,
+        evidence: 1.0,
+    };
+
     /// The same with `more` squared relative deviation of the rate.
     #[must_use]
     pub fn looser(self, more: f64) -> Self {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
-use nhiwatch_detectors::kernel::event::Event;
+use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::season::Season;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -58,6 +58,18 @@ impl Watch {
             ts: START.plus(Span::from_micros((seconds * 1e6) as i64)),
             identity,
             action: "work",
+            ..Event::default()
+        };
+        self.engine.handle(&Input::Event(event), &mut self.alerts);
+    }
+
+    fn order(&mut self, identity: &str, seconds: f64) {
+        let event = Event {
+            ts: START.plus(Span::from_micros((seconds * 1e6) as i64)),
+            identity,
+            action: "order.new",
+            class: Class::Order,
+            venue: Some("XTST"),
             ..Event::default()
         };
         self.engine.handle(&Input::Event(event), &mut self.alerts);
@@ -117,7 +129,7 @@ fn month_ends(usual: f64, times: f64, seed: u64) -> Vec<Alert> {
     let (mut watch, mut dice) = (Watch::new(), Dice(seed));
     for day in 0..150 {
         let start = START.plus(Span::DAY.times(day));
-        let last = Season::of(start.day()) == Some(Season::Last);
+        let last = Season::of_month(start.day()) == Some(Season::Last);
         let midnight = day as f64 * 86_400.0;
         if day % 7 < 5 {
             let per_hour = if last { times * usual } else { usual };
@@ -169,4 +181,68 @@ fn a_month_s_end_that_was_published_is_learned_for_the_next() {
         let alerts = from_the_third_on(alerts);
         assert!(alerts.is_empty(), "{seed}: {alerts:#?}");
     }
+}
+
+/// 16 weeks of who sends 20 orders an hour from 9 to 17 on weekdays, none on the first of [`HOLIDAYS`], and a few
+/// on the second; judged by `calendars`.
+fn trading(calendars: &Calendars, seed: u64) -> Vec<Alert> {
+    let (configs, limits) = (Configs::default(), Limits::default());
+    let decision = Decision::new(&configs, &Budget::default(), &limits, calendars, "");
+    let engine = Engine::new(0, Arc::new(decision));
+    let mut watch = Watch {
+        engine,
+        alerts: Vec::new(),
+    };
+    let mut dice = Dice(seed);
+    for day in 0..112 {
+        let nine = day as f64 * 86_400.0 + 9.0 * 3600.0;
+        if day % 7 < 5 {
+            let end = match day {
+                _ if day == HOLIDAYS[0] => nine,
+                _ if day == HOLIDAYS[1] => nine + 900.0,
+                _ => nine + 8.0 * 3600.0,
+            };
+            let mut at = nine + dice.wait(20.0);
+            while at < end {
+                watch.order("desk", at);
+                at += dice.wait(20.0);
+            }
+        }
+        let ts = START.plus(Span::DAY.times(day + 1));
+        let Watch { engine, alerts } = &mut watch;
+        engine.handle(&Input::Heartbeat { ts }, alerts);
+    }
+    watch.alerts
+}
+
+/// A Wednesday and a Thursday.
+const HOLIDAYS: [i64; 2] = [7 * 12 + 2, 7 * 13 + 3];
+
+#[test]
+fn a_holiday_of_the_venue_is_quiet() {
+    let sessions = |closed: &[i64]| {
+        let open = (0..200).filter(|day| day % 7 < 5 && !closed.contains(day));
+        let session = |day| Session {
+            open: START.plus(Span::DAY.times(day)).plus(Span::HOUR.times(8)),
+            close: START.plus(Span::DAY.times(day)).plus(Span::HOUR.times(18)),
+        };
+        open.map(session).collect()
+    };
+    let calendars = |closed: &[i64]| {
+        let until = START.plus(Span::DAY.times(200));
+        let venue = Calendar::new("XTST", "1", "", sessions(closed), START, until);
+        Calendars::new(vec![venue])
+    };
+    let mut unknown = 0;
+    for seed in 1..=5 {
+        let alerts = trading(&calendars(&HOLIDAYS), seed);
+        let strange = |alert: &Alert| alert.detector != "off-hours";
+        let alerts: Vec<_> = alerts.into_iter().filter(strange).collect();
+        assert!(alerts.is_empty(), "{seed}: {alerts:#?}");
+        unknown += trading(&calendars(&[]), seed).len();
+    }
+    assert!(
+        unknown > 5,
+        "{unknown} alerts where nobody knows of the holidays"
+    );
 }

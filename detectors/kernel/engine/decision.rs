@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::kernel::budget::{Budget, Thresholds};
 use crate::kernel::calendar::Calendars;
 use crate::kernel::codec;
+use crate::kernel::holidays::Holidays;
 use crate::{Configs, Detectors};
 
 /// Bounds on what one engine keeps.
@@ -33,6 +34,7 @@ pub struct Decision {
     pub(super) detectors: Detectors,
     pub(super) limits: Limits,
     pub(super) thresholds: Thresholds,
+    pub(super) holidays: Holidays,
     digest: String,
 }
 
@@ -60,6 +62,7 @@ impl Decision {
             detectors: Detectors::new(configs, calendars),
             limits: limits.clone(),
             thresholds: Thresholds::new(budget),
+            holidays: Holidays::new(calendars),
             digest: codec::hex(&hash.finalize()),
         }
     }

@@ -91,6 +91,7 @@ impl Desk<'_> {
         {
             gather(self.memory, self.groups, Groups::leave);
             self.memory.baseline.venue = Some(venue.into());
+            self.memory.baseline.follow(&self.decision.holidays);
             self.groups.enrol(self.memory);
             learned = true;
         }

@@ -102,6 +102,7 @@ impl Engine {
         self.timers = Timers::default();
         self.groups = Groups::default();
         for (slot, memory) in self.identities.slots_mut() {
+            memory.baseline.follow(&self.decision.holidays);
             self.groups.enrol(memory);
             for start in memory.hot.open_hours() {
                 self.timers.hour(start, slot);
