@@ -33,7 +33,7 @@ pub(crate) struct Constants {
 
 /// The set that is reported.
 pub(crate) const CONSTANTS: Constants = Constants {
-    freedom: 6.0,
+    freedom: 16.0,
     half_life: 300.0,
     hour_half_life: 300.0,
     shrink: 5.0,
