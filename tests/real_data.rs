@@ -1,6 +1,6 @@
 //! The bench on real data, on a benchmark of two series that is made here: no real data are needed.
 
-use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 
 #[path = "../benches/real_data/nab/mod.rs"]
@@ -8,7 +8,7 @@ mod nab;
 
 /// Writes a benchmark of a series that jumps at row 300 and one that does not, and of a detector that
 /// has 1.5 and -0.5 on them.
-fn benchmark(folder: &Path) {
+fn benchmark(folder: &Path) -> io::Result<()> {
     let stamp = |row: usize| {
         format!(
             "2024-03-{:02} {:02}:{:02}:00",
@@ -18,13 +18,14 @@ fn benchmark(folder: &Path) {
         )
     };
     let series = |jump: f64| {
-        let mut text = "timestamp,value\n".to_owned();
-        for row in 0..600 {
+        let rows = (0..600).map(|row| {
             let noise = (row * 7919 % 101) as f64 / 101.0;
             let level = if row < 300 { 20.0 } else { jump };
-            writeln!(text, "{},{}", stamp(row), level + noise).unwrap();
-        }
-        text
+            format!("{},{}", stamp(row), level + noise)
+        });
+        let header = "timestamp,value".to_owned();
+        let lines: Vec<String> = std::iter::once(header).chain(rows).collect();
+        lines.join("\n")
     };
     let labels = format!(
         r#"{{"group/calm.csv": [], "group/jump.csv": [["{}.000000", "{}.000000"]]}}"#,
@@ -37,21 +38,22 @@ fn benchmark(folder: &Path) {
                   Totals,,,,1.0,1\n";
     let published = "published/per_file_scores";
     for part in ["labels", "data/group", published] {
-        std::fs::create_dir_all(folder.join(part)).unwrap();
+        std::fs::create_dir_all(folder.join(part))?;
     }
-    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-    write("labels/combined_windows.json", &labels);
-    write("data/group/calm.csv", &series(20.0));
-    write("data/group/jump.csv", &series(60.0));
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    write("labels/combined_windows.json", &labels)?;
+    write("data/group/calm.csv", &series(20.0))?;
+    write("data/group/jump.csv", &series(60.0))?;
     for profile in ["standard", "reward_low_FP_rate", "reward_low_FN_rate"] {
-        write(&format!("{published}/other_{profile}_scores.csv"), scores);
+        write(&format!("{published}/other_{profile}_scores.csv"), scores)?;
     }
+    Ok(())
 }
 
 #[test]
 fn a_jump_is_worth_what_the_benchmark_says_and_a_calm_series_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    benchmark(folder.path());
+    benchmark(folder.path()).unwrap();
     let scores = folder.path().join("scores");
 
     let report = nab::measure(folder.path(), false, Some(&scores)).unwrap();
@@ -84,7 +86,7 @@ fn a_jump_is_worth_what_the_benchmark_says_and_a_calm_series_nothing() {
 #[test]
 fn a_file_that_is_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    benchmark(folder.path());
+    benchmark(folder.path()).unwrap();
     std::fs::remove_file(folder.path().join("data/group/jump.csv")).unwrap();
 
     let error = nab::measure(folder.path(), false, None)

@@ -36,9 +36,10 @@ pub(super) fn report(measured: &Measured<'_>) -> std::result::Result<String, std
          has values of metrics, most of them every five minutes; nhiwatch counts what identities do, by \
          the hour. So `api-volume` itself cannot be run on it. What is run is its statistics: a decayed level \
          with its scatter for each hour of the day, p-values, the tail that is learned for each series \
-         (`detectors/kernel/surprise.rs`), learning that is cut back, one incident while it lasts. Student's law \
-         stands for the negative binomial of counts, on both sides, and each row is also held against the row \
-         before it. Rows come one at a time; nothing is known of a series beforehand, not even its range.\n\
+         (`detectors/kernel/surprise.rs`), learning that is cut back, one incident while it lasts, which only a \
+         higher surprise raises again. Student's law stands for the negative binomial of counts, on both sides, \
+         and each row is also held against the row before it. Rows come one at a time; nothing is known of a \
+         series beforehand, not even its range.\n\
          \n\
          {series} of the benchmark's 58 series are here, with {} labelled windows. The scoring is the \
          benchmark's own: the first 15 % of a series, at most 750 rows, are not scored; in a window the \
@@ -63,6 +64,7 @@ fn detectors(out: &mut String, measured: &Measured<'_>) -> Result {
     out.write_str(
         "\n| detector | standard | few false rows | few missed windows |\n|---|---|---|---|\n",
     )?;
+    let above = rows.iter().take_while(|(name, _)| name != OURS).count();
     for (name, scores) in rows {
         let [standard, false_rows, missed] = scores.map(|score| format!("{score:.1}"));
         let name = if name == OURS {
@@ -72,10 +74,12 @@ fn detectors(out: &mut String, measured: &Measured<'_>) -> Result {
         };
         writeln!(out, "| {name} | {standard} | {false_rows} | {missed} |")?;
     }
-    out.write_str(
+    write!(
+        out,
         "\nThe other rows are the scores that the benchmark publishes for each file, added up over these \
          series. Their thresholds were chosen on all 58 series and for each profile; ours on these alone, and for \
-         the standard profile only.\n",
+         the standard profile only. Of these {} detectors {above} have a higher standard score.\n",
+        measured.published.len()
     )
 }
 
@@ -137,7 +141,7 @@ fn meaning(out: &mut String) -> Result {
          \n\
          What it does not show: how well nhiwatch sees attacks on identities, or how often it is wrong; for that \
          see [accuracy.md](accuracy.md) and [calibration.md](calibration.md). Nor does it rank detectors. The \
-         windows are a tenth of each series, so a row flagged early in one may be luck; and many of the \
+         windows of a series are a tenth of it, so a row flagged early in one may be luck; and many of the \
          benchmark's labels are doubtful, its anomalies trivial or unevenly placed (Wu and Keogh 2020, \
          <https://arxiv.org/abs/2009.13807>). A few points either way mean nothing.\n",
     )
