@@ -20,6 +20,10 @@ bench *ARGS:
 calibration *ARGS:
     cargo bench --bench calibration -- {{ARGS}}
 
+# The statistics on real data, from the folder in NHIWATCH_REAL_DATA: --write
+real-data *ARGS:
+    cargo bench --bench real_data -- {{ARGS}}
+
 # A real broker on the loopback: start, topics or stop
 kafka DO="start":
     scripts/kafka {{DO}}

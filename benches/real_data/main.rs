@@ -1,0 +1,45 @@
+//! How the statistics of the detectors do on real data that others have published.
+//!
+//! `cargo bench --bench real_data [-- --write] [--scores FOLDER]`. The data are not part of this
+//! repository: they are read from the folder that `NHIWATCH_REAL_DATA` names, and what is not there is
+//! not measured. The report goes to the standard output, or with `--write` to `docs/real-data.md`;
+//! `--scores` writes the score of every row into a folder, for the benchmark's own scorer. Started
+//! otherwise than by `cargo bench`, or with `--quick` or `--test`, it only shows that it works, on a part
+//! of the data.
+
+mod nab;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let quick = has("--quick") || has("--test") || !has("--bench");
+    let scores = arguments.iter().position(|flag| flag == "--scores");
+    let scores = scores
+        .map(|at| {
+            let folder = arguments.get(at + 1).map(PathBuf::from);
+            folder.ok_or_else(|| io::Error::other("`--scores` wants a folder to write to"))
+        })
+        .transpose()?;
+    let mut out = io::stdout().lock();
+    let Some(data) = std::env::var_os("NHIWATCH_REAL_DATA").map(PathBuf::from) else {
+        return writeln!(
+            out,
+            "NHIWATCH_REAL_DATA names no folder of real data: nothing to measure."
+        );
+    };
+    let folder = data.join("nab");
+    if !folder.is_dir() {
+        let data = data.display();
+        return writeln!(out, "No folder `nab` in {data}: nothing to measure.");
+    }
+    let report = nab::measure(&folder, quick, scores.as_deref())?;
+    if has("--write") && !quick {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/real-data.md");
+        std::fs::write(path, report)
+    } else {
+        out.write_all(report.as_bytes())
+    }
+}
