@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::codec::size;
 use super::event::Event;
 use super::groups::Group;
 use super::holidays::{FreeDays, Holidays};
@@ -282,6 +283,23 @@ impl Baseline {
             self.today = Day::new(self.day_of(self.next));
         }
         begins
+    }
+
+    /// Bytes that its parts take as they are stored, by name.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let inventory = size(&(&self.declared, &self.venue, self.kind, self.first_seen));
+        [
+            ("rate", size(&self.rate)),
+            ("daily", size(&self.daily)),
+            ("minutes", size(&self.minutes)),
+            ("seasons", size(&self.seasons)),
+            ("presence", size(&self.presence)),
+            ("orders", size(&self.orders)),
+            ("today", size(&(self.next, &self.today))),
+            ("quarantine", size(&self.quarantine)),
+            ("inventory", inventory),
+        ]
+        .into_iter()
     }
 
     /// How long the identity has been known at `ts`.

@@ -16,7 +16,7 @@ use super::risk::Risk;
 pub const META: &[u8] = b"\0meta";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 8;
+const LAYOUT: u8 = 9;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]
@@ -102,6 +102,11 @@ impl DetectorState {
         }
     }
 
+    /// Its detector's name, and the bytes it takes.
+    pub(crate) fn size(&self) -> (String, usize) {
+        (self.name.clone(), size(self))
+    }
+
     /// The state of detector `D` among `stored`; a new one where it is missing or of another layout.
     pub(crate) fn find<D: Detector>(stored: &[Self]) -> D::State {
         stored
@@ -119,6 +124,11 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) {
     // Writing into a vector fails only for values without a known length, of which we have none.
     let written = postcard::to_extend(value, std::mem::take(to));
     *to = written.unwrap_or_default();
+}
+
+/// Bytes that `value` takes in a payload.
+pub(crate) fn size<T: Serialize + ?Sized>(value: &T) -> usize {
+    postcard::experimental::serialized_size(value).unwrap_or(0)
 }
 
 /// Reads a payload.
@@ -171,7 +181,7 @@ mod tests {
         encode(&(7_u32, "x"), &mut bytes);
         assert_eq!(decode::<(u32, String)>(&bytes), Ok((7, "x".to_owned())));
         assert!(decode::<(u32, String)>(&bytes[..2]).is_err());
-        bytes[0] = 9;
-        assert!(decode::<(u32, String)>(&bytes).is_err_and(|e| e.contains("layout 9")));
+        bytes[0] = 99;
+        assert!(decode::<(u32, String)>(&bytes).is_err_and(|e| e.contains("layout 99")));
     }
 }

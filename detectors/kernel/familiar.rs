@@ -19,6 +19,7 @@ pub struct Familiar {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 struct Entry {
     fingerprint: u32,
     /// How often it happened, repeats within a session included.
@@ -27,8 +28,46 @@ struct Entry {
     sessions: u8,
     /// Whether it came with an anomaly, and must return on another day to be known.
     held: bool,
-    first_day: u16,
+    /// Whether it was seen on more than one day.
+    returned: bool,
     last_day: u16,
+}
+
+/// An entry as it is stored, in eight bytes or a few more.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(with = "postcard::fixint::le")]
+    fingerprint: u32,
+    times: u32,
+    #[serde(with = "postcard::fixint::le")]
+    last_day: u16,
+    /// Sessions, and above them whether it is held and has returned.
+    flags: u8,
+}
+
+impl From<Entry> for Stored {
+    fn from(entry: Entry) -> Self {
+        let (held, returned) = (u8::from(entry.held), u8::from(entry.returned));
+        Self {
+            fingerprint: entry.fingerprint,
+            times: entry.times,
+            last_day: entry.last_day,
+            flags: entry.sessions | held << 6 | returned << 7,
+        }
+    }
+}
+
+impl From<Stored> for Entry {
+    fn from(stored: Stored) -> Self {
+        Self {
+            fingerprint: stored.fingerprint,
+            times: stored.times,
+            sessions: stored.flags & 0x3f,
+            held: stored.flags & 0x40 != 0,
+            returned: stored.flags & 0x80 != 0,
+            last_day: stored.last_day,
+        }
+    }
 }
 
 impl Familiar {
@@ -114,6 +153,7 @@ impl Familiar {
                 }
                 entry.times = entry.times.saturating_add(times);
                 entry.sessions = entry.sessions.saturating_add(1).min(SESSIONS_MAX);
+                entry.returned |= day != entry.last_day;
                 entry.last_day = entry.last_day.max(day);
             }
             Err(at) => {
@@ -127,7 +167,7 @@ impl Familiar {
                     times,
                     sessions: 1,
                     held,
-                    first_day: day,
+                    returned: false,
                     last_day: day,
                 };
                 self.entries.insert(at, entry);
@@ -159,7 +199,7 @@ impl Familiar {
 
 impl Entry {
     const fn is_held(&self) -> bool {
-        self.held && (self.sessions < SESSIONS_MAX || self.first_day == self.last_day)
+        self.held && (self.sessions < SESSIONS_MAX || !self.returned)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod minutes;
 pub mod names;
 pub mod presence;
 pub mod rate;
+mod runs;
 pub mod season;
 pub mod surprise;
 pub mod tally;

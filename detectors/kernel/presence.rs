@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::runs;
 use super::time::{HourOfWeek, Span};
 
 /// In which hours of the week there was anything at all, learned from closed hours.
@@ -11,6 +12,7 @@ use super::time::{HourOfWeek, Span};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Presence {
     /// Decayed active visits and visits per cell, in 1/[`UNIT`].
+    #[serde(with = "runs")]
     cells: Vec<(u16, u16)>,
     /// Activations and trials of hours that are quiet by habit, decayed.
     quiet: (f64, f64),

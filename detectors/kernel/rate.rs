@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fit::{Fit, kept_each};
+use super::runs;
 use super::surprise::Surprise;
 use super::tails::Expected;
 use super::time::class_days;
@@ -11,7 +12,11 @@ use super::time::class_days;
 /// The rate of calls per window of the week, `SLOTS` windows a day, learned from closed windows only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate<const SLOTS: usize> {
-    cells: Vec<Cell>,
+    /// Decayed calls of each window of the week, and its visits.
+    #[serde(with = "runs")]
+    calls: Vec<f32>,
+    #[serde(with = "runs")]
+    visits: Vec<f32>,
     /// Decayed sum of calls and of hours, for the level of the identity as a whole.
     level: (f64, f64),
     /// Decayed sums of the regression of squared residuals on `mean` and `mean^2`.
@@ -26,18 +31,11 @@ pub struct Rate<const SLOTS: usize> {
     windows: u16,
 }
 
-/// Decayed calls and visits of one window of the week.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Cell {
-    calls: f32,
-    visits: f32,
-}
-
 impl<const SLOTS: usize> Default for Rate<SLOTS> {
     fn default() -> Self {
-        let cells = vec![Cell::default(); 7 * SLOTS];
         Self {
-            cells,
+            calls: vec![0.0; 7 * SLOTS],
+            visits: vec![0.0; 7 * SLOTS],
             level: (0.0, 0.0),
             fit: Fit::default(),
             surprise: Surprise::default(),
@@ -64,14 +62,13 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         let level = (self.level.0 + 0.5) / (self.level.1 + 1.0);
         let (mut calls, mut visits) = (0.0, 0.0);
         for day in class_days(cell / SLOTS) {
-            let same = self.cells[day * SLOTS + cell % SLOTS];
-            calls += f64::from(same.calls);
-            visits += f64::from(same.visits);
+            let same = day * SLOTS + cell % SLOTS;
+            calls += f64::from(self.calls[same]);
+            visits += f64::from(self.visits[same]);
         }
         let class = (calls + fano) / (visits + fano / level);
-        let own = self.cells[cell];
-        let evidence = f64::from(own.calls) + 2.0 * fano;
-        let mean = evidence / (f64::from(own.visits) + 2.0 * fano / class);
+        let evidence = f64::from(self.calls[cell]) + 2.0 * fano;
+        let mean = evidence / (f64::from(self.visits[cell]) + 2.0 * fano / class);
         Expected {
             mean,
             fano,
@@ -97,7 +94,7 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     pub fn least(&self, cell: usize, moved: Option<usize>) -> Expected {
         let own = |cell: usize| {
             let expected = self.expected(cell);
-            let calls = f64::from(self.cells[cell].calls);
+            let calls = f64::from(self.calls[cell]);
             Expected {
                 mean: expected.mean * calls / expected.evidence,
                 evidence: calls,
@@ -127,7 +124,7 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     /// Visits of `cell`, decayed.
     #[must_use]
     pub fn visits(&self, cell: usize) -> f64 {
-        f64::from(self.cells[cell].visits)
+        f64::from(self.visits[cell])
     }
 
     /// Days learned, empty ones included.
@@ -199,9 +196,11 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     pub fn skip_weeks(&mut self, weeks: i64) {
         let kept = libm::pow(CELL_KEPT, weeks as f64);
         let full = 1.0 / (1.0 - CELL_KEPT);
-        for cell in &mut self.cells {
-            cell.calls = (f64::from(cell.calls) * kept) as f32;
-            cell.visits = (f64::from(cell.visits) * kept + full * (1.0 - kept)) as f32;
+        for calls in &mut self.calls {
+            *calls = (f64::from(*calls) * kept) as f32;
+        }
+        for visits in &mut self.visits {
+            *visits = (f64::from(*visits) * kept + full * (1.0 - kept)) as f32;
         }
         let windows = weeks as f64 * 7.0 * SLOTS as f64;
         let one = kept_each(LEVEL_HALF_LIFE, SLOTS);
@@ -216,9 +215,9 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     }
 
     fn add(&mut self, cell: usize, count: f64) {
-        let own = &mut self.cells[cell];
-        own.calls = (f64::from(own.calls) * CELL_KEPT + count) as f32;
-        own.visits = (f64::from(own.visits) * CELL_KEPT + 1.0) as f32;
+        let (calls, visits) = (&mut self.calls[cell], &mut self.visits[cell]);
+        *calls = (f64::from(*calls) * CELL_KEPT + count) as f32;
+        *visits = (f64::from(*visits) * CELL_KEPT + 1.0) as f32;
         let kept = kept_each(LEVEL_HALF_LIFE, SLOTS);
         self.level.0 = self.level.0 * kept + count;
         self.level.1 = self.level.1 * kept + 1.0;

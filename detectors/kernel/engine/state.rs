@@ -113,6 +113,22 @@ impl Engine {
         }
     }
 
+    /// Bytes that the parts of `identity`'s state take as they are stored, by name; nothing of who is not
+    /// known.
+    #[must_use]
+    pub fn sizes(&self, identity: &str) -> Option<Vec<(String, usize)>> {
+        let sorted = self.identities.sorted();
+        let memory = sorted.iter().find(|it| &*it.identity == identity)?;
+        let mut sizes = vec![("hot".to_owned(), codec::size(&memory.hot))];
+        let parts = memory.baseline.parts();
+        sizes.extend(parts.map(|(name, size)| (name.to_owned(), size)));
+        sizes.push(("incidents".to_owned(), codec::size(&memory.incidents)));
+        sizes.push(("risk".to_owned(), codec::size(&memory.risk)));
+        let states = memory.states.encode();
+        sizes.extend(states.iter().map(codec::DetectorState::size));
+        Some(sizes)
+    }
+
     /// Hash over the whole state in canonical order, in hex; equal means equal.
     #[must_use]
     pub fn digest(&self) -> String {
