@@ -133,8 +133,7 @@ fn what_is_stored_of_an_identity_is_what_the_document_says() {
             (action * 7 + 11 * step as u64 + action % 3) % 40
         }),
     ];
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
-    let document = std::fs::read_to_string(path).unwrap();
+    let document = include_str!("../../docs/performance.md");
     let table = document.split("| part | ").nth(1).unwrap();
     let rows = table
         .lines()
