@@ -11,13 +11,14 @@ use super::births::Births;
 use super::hot::Hot;
 use super::incident::Incidents;
 use super::inventory::Declared;
+use super::name::Name;
 use super::risk::Risk;
 use super::time::{Span, Timestamp};
 use crate::States;
 
 /// Everything kept about one identity.
 pub(crate) struct Memory {
-    pub(crate) identity: Box<str>,
+    pub(crate) identity: Name,
     pub(crate) hot: Hot,
     pub(crate) baseline: Baseline,
     pub(crate) states: States,
@@ -139,11 +140,11 @@ impl Identities {
             return;
         }
         if memory.is_stranger() {
-            self.strangers.remove(&memory.identity);
+            self.strangers.remove(&*memory.identity);
         }
         memory.baseline.declare(declared);
         if memory.is_stranger() {
-            self.strangers.insert(memory.identity.clone());
+            self.strangers.insert((*memory.identity).into());
         }
         self.touch(slot, true, true);
     }
@@ -225,10 +226,10 @@ impl Identities {
         self.strangers.clear();
         for memory in self.slab.iter().flatten() {
             if memory.is_stranger() {
-                self.strangers.insert(memory.identity.clone());
+                self.strangers.insert((*memory.identity).into());
             }
             if let Some(first_seen) = memory.baseline.first_seen {
-                born.push((first_seen, memory.identity.clone()));
+                born.push((first_seen, Box::from(&*memory.identity)));
             }
         }
         self.births = Births::default();
@@ -253,7 +254,7 @@ impl Identities {
 
     fn insert(&mut self, memory: Memory) -> u32 {
         let hashed = hash(&memory.identity);
-        self.deleted.remove(&memory.identity);
+        self.deleted.remove(&*memory.identity);
         let slot = if let Some(slot) = self.free.pop() {
             self.slab[slot as usize] = Some(memory);
             slot
@@ -347,13 +348,13 @@ mod tests {
         let mut stored = Vec::new();
         identities.take_dirty(|memory, hot, rest| {
             assert!(hot && rest);
-            stored.push(memory.identity.clone());
+            stored.push(memory.identity.to_string());
         });
-        let mut standing: Vec<_> = (900..1000).map(|n| format!("new-{n}").into()).collect();
+        let mut standing: Vec<String> = (900..1000).map(|n| format!("new-{n}")).collect();
         standing.sort();
         assert_eq!(stored, standing);
         assert_eq!(identities.take_deleted().len(), 900);
-        identities.take_dirty(|memory, _, _| panic!("{} was stored", memory.identity));
+        identities.take_dirty(|memory, _, _| panic!("{} was stored", &*memory.identity));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod fit;
 pub mod growth;
 pub mod level;
 pub mod minutes;
+mod name;
 pub mod names;
 pub mod presence;
 pub mod rate;
