@@ -9,7 +9,7 @@ use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::limit::Limit;
-use nhiwatch_detectors::kernel::triage::RISK;
+use nhiwatch_detectors::kernel::own::OWN;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -230,7 +230,7 @@ impl Metrics {
                 family.with_label_values(&[card.name]);
             }
         }
-        for card in CARDS.iter().chain([&RISK]) {
+        for card in CARDS.iter().chain(OWN) {
             for severity in Severity::ALL {
                 self.alerts.with_label_values(&[card.name, severity.word()]);
             }

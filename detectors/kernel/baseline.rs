@@ -1,164 +1,29 @@
 //! What is normal for one identity: learned from hours that are over.
 
+mod learning;
+mod profile;
+mod undo;
+
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub use self::profile::Profile;
+use super::anchor::Anchor;
 use super::codec::size;
-use super::event::Event;
-use super::groups::Group;
+use super::detector::Evidence;
 use super::holidays::{FreeDays, Holidays};
-use super::hot::{Hot, Hour, Now};
+use super::hot::Hour;
 use super::inventory::Declared;
 use super::minutes::Minutes;
-use super::names::Names;
 use super::presence::Presence;
-use super::quarantine::{Held, Quarantine};
+use super::quarantine::Quarantine;
 use super::rate::Rate;
 use super::season::{LOOSE, Season, Seasonal};
 use super::tails::Expected;
-use super::tally::Tally;
 use super::time::{HourOfWeek, Span, Timestamp};
 use super::trail::Session;
-
-/// What a detector sees of an identity: its baseline, and where the event stands in it.
-#[derive(Clone, Copy, Debug)]
-pub struct Profile<'a> {
-    /// What every event touches.
-    pub hot: &'a Hot,
-    /// What only closes touch.
-    pub closed: &'a Baseline,
-    /// Where the event that is judged stands.
-    pub now: &'a Now,
-    /// How to spell symbols.
-    pub names: &'a Names,
-    /// The groups it belongs to.
-    pub(crate) groups: [Option<&'a Group>; 2],
-}
-
-impl Profile<'_> {
-    /// The open hour that the event fell into.
-    #[must_use]
-    pub fn hour(&self) -> Option<&Hour> {
-        self.hot.hours.get(self.now.hour?)
-    }
-
-    /// The open hours, oldest first.
-    #[must_use]
-    pub fn open(&self) -> &[Hour] {
-        &self.hot.hours
-    }
-
-    /// The session that the event belongs to, if it was a new step in it.
-    #[must_use]
-    pub fn session(&self) -> Option<&Session> {
-        self.hot.trail.session(self.now.session?)
-    }
-
-    /// How long the identity has been known.
-    #[must_use]
-    pub fn age(&self, event: &Event<'_>) -> Span {
-        self.closed.age(event.ts)
-    }
-
-    /// The hours of the week that activity at `ts` may belong to besides its own: the one within five
-    /// minutes, as work seldom ends with the stroke of the clock; and, where nobody declared a time
-    /// zone, what those were before a clock changed.
-    pub fn hours_near(&self, ts: Timestamp) -> impl Iterator<Item = HourOfWeek> {
-        [ts.minus(SLACK), ts.plus(SLACK)]
-            .into_iter()
-            .flat_map(|ts| {
-                let (cell, moved) = self.closed.cells(ts);
-                [Some(cell), moved].into_iter().flatten()
-            })
-    }
-
-    /// The wall clock it follows.
-    #[must_use]
-    pub fn zone(&self) -> Tz {
-        Declared::zone(self.closed.declared.as_ref())
-    }
-
-    /// What `hour` is expected to bring, given how busy its peers are in it until `now`: where the
-    /// identity's group is busy as a whole, as much more, and less certainly so.
-    #[must_use]
-    pub fn expected_among_peers(&self, hour: &Hour, now: Timestamp) -> Expected {
-        let counted = self.closed.age(Timestamp::from_hour(hour.start)) >= COUNTED_FROM;
-        let groups = self.groups.iter().flatten().filter(|_| counted);
-        let times = groups
-            .map(|group| group.others(hour, now))
-            .fold(1.0, f64::max);
-        if times <= 1.0 {
-            return hour.expected;
-        }
-        Expected {
-            mean: hour.expected.mean * times,
-            ..hour.expected.looser(LOOSE)
-        }
-    }
-
-    /// What the minute `minute` of `hour` is expected to bring, given the same; nothing while too
-    /// little is known of its minutes.
-    #[must_use]
-    pub fn expected_of_minute(
-        &self,
-        hour: &Hour,
-        minute: usize,
-        now: Timestamp,
-    ) -> Option<Expected> {
-        let minutes = self.closed.minutes.as_ref()?;
-        minutes.expected(&self.expected_among_peers(hour, now), minute)
-    }
-
-    /// What the day `number` is expected to bring, given the same.
-    #[must_use]
-    pub fn expected_of_day(&self, number: i64, now: Timestamp) -> Expected {
-        let expected = self.closed.expected_day(number);
-        let open = self.hot.hours.iter().filter(|hour| hour.day == number);
-        let excused = open.map(|hour| self.excused(hour, now)).sum::<f64>();
-        let excused = self.day(number).excused + excused;
-        Expected {
-            mean: expected.mean + excused,
-            ..expected
-        }
-    }
-
-    /// Calls of `hour` until `now` beyond what is usual that busy peers explain.
-    pub(crate) fn excused(&self, hour: &Hour, now: Timestamp) -> f64 {
-        if hour.suspect {
-            return 0.0;
-        }
-        self.expected_among_peers(hour, now).mean - hour.expected.mean
-    }
-
-    /// The calls of the day `number` so far.
-    #[must_use]
-    pub fn calls_of_day(&self, number: i64) -> u64 {
-        let today = &self.closed.today;
-        let over = if today.number == number {
-            today.calls
-        } else {
-            0
-        };
-        let open = self.hot.hours.iter().filter(|hour| hour.day == number);
-        open.fold(over, |sum, hour| sum.saturating_add(hour.tally.calls))
-    }
-
-    /// What the day `number` (days since the epoch, on that clock) has brought so far.
-    #[must_use]
-    pub fn day(&self, number: i64) -> Day {
-        let mut day = if self.closed.today.number == number {
-            self.closed.today.clone()
-        } else {
-            Day::new(number)
-        };
-        for hour in self.hot.hours.iter().filter(|hour| hour.day == number) {
-            day.add(hour);
-        }
-        day
-    }
-}
 
 /// The part of an identity's state that only closes touch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -175,6 +40,8 @@ pub struct Baseline {
     pub rate: Rate<24>,
     /// How often it calls in a day.
     pub daily: Rate<1>,
+    /// Where its level has been for half a year.
+    pub anchor: Anchor,
     /// How its calls fall within the hour, where there are enough.
     pub minutes: Option<Box<Minutes>>,
     /// What days bring that come once a month, indexed as [`Season`].
@@ -187,11 +54,24 @@ pub struct Baseline {
     next: i64,
     /// The day that the next hour belongs to, as far as it is over.
     today: Day,
+    /// The level that was last taken for normal, after hours that nobody alerted of.
+    accepted: Option<Accepted>,
     /// Hours that are held back.
     pub(crate) quarantine: Quarantine,
     /// The free days of the venues it works for; they follow from calendars and what is declared.
     #[serde(skip)]
     free: Option<Arc<FreeDays>>,
+}
+
+/// A level of calls in an hour that was taken for normal, because it stayed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    /// The hour in which it was, in hours since the epoch.
+    pub(crate) hour: i64,
+    /// What had been normal for such an hour.
+    pub(crate) before: f32,
+    /// What it brought.
+    pub(crate) now: f32,
 }
 
 /// A day on the wall clock that an identity follows.
@@ -290,7 +170,7 @@ impl Baseline {
         let inventory = size(&(&self.declared, &self.venue, self.kind, self.first_seen));
         [
             ("rate", size(&self.rate)),
-            ("daily", size(&self.daily)),
+            ("daily", size(&(&self.daily, self.anchor))),
             ("minutes", size(&self.minutes)),
             ("seasons", size(&self.seasons)),
             ("presence", size(&self.presence)),
@@ -309,12 +189,36 @@ impl Baseline {
             .map_or(Span::from_micros(0), |first| ts.since(first))
     }
 
+    /// What an analyst must know of it when told of anything at `ts`: a level that was taken for normal
+    /// within two weeks, and how far its days have moved in half a year.
+    pub(crate) fn remarks(&self, ts: Timestamp) -> Evidence {
+        let mut remarks = Evidence::new();
+        if let Some(accepted) = self.accepted {
+            let since = Timestamp::from_hour(accepted.hour);
+            if (Span::from_micros(0)..FORTNIGHT).contains(&ts.since(since)) {
+                let (before, now) = (accepted.before, accepted.now);
+                let text = format!(
+                    "{now:.0} calls an hour, after {before:.0}, at {}",
+                    since.rfc3339()
+                );
+                remarks.push(("level_accepted".into(), text));
+            }
+        }
+        let moved = self.anchor.moved(self.daily.level());
+        if let Some(times) = moved.filter(|times| !(1.0 / MOVED..=MOVED).contains(times)) {
+            let text = format!("{times:.1} times its level of half a year");
+            remarks.push(("baseline_moved".into(), text));
+        }
+        remarks
+    }
+
     /// Takes over what the inventory declares; a new time zone makes the hours of the week be
     /// learned anew.
     pub fn declare(&mut self, declared: Option<Declared>) {
         if Declared::zone(declared.as_ref()) != Declared::zone(self.declared.as_ref()) {
             self.rate = Rate::default();
             self.daily = Rate::default();
+            self.anchor = Anchor::default();
             self.minutes = None;
             self.presence = Presence::default();
             self.orders = None;
@@ -434,190 +338,6 @@ impl Baseline {
             None => ts.clocks_moved(grace),
         }
     }
-
-    /// Whether there is anything to catch up with by hour `until`: empty hours, a day that is over, or
-    /// an hour held back long enough. An identity that is active in every hour has no empty ones.
-    pub(crate) fn is_behind(&self, until: i64) -> bool {
-        until > self.next
-            || until == self.next
-                && (self.today.number < self.day_of(until) || self.quarantine.is_due(until))
-    }
-
-    /// Learns that the hours before `until` which are not closed yet were empty, and takes over those
-    /// that were held back long enough; `ended` gets the days that are over, oldest
-    /// first, each with its end.
-    pub(crate) fn catch_up(&mut self, until: i64, mut ended: impl FnMut(Day, Timestamp)) {
-        let weeks = (until - self.next) / 168 - WEEKS_WALKED;
-        if weeks > 0 {
-            self.rate.skip_weeks(weeks);
-            self.daily.skip_weeks(weeks);
-            self.presence.skip_weeks(weeks);
-            if let Some(orders) = &mut self.orders {
-                orders.skip_weeks(weeks);
-            }
-            // Weeks without a call have no days worth telling but the one they begin on.
-            let end = Timestamp::from_hour(self.next);
-            self.next += weeks * 168;
-            let next = Day::new(self.day_of(self.next));
-            ended(std::mem::replace(&mut self.today, next), end);
-        }
-        while self.next < until {
-            self.release(self.next);
-            self.turn(self.next, &mut ended);
-            self.learn_rate(self.next, self.today.number, None, 0);
-            self.learn_absence(self.next);
-            self.next += 1;
-        }
-        self.release(until);
-        self.turn(until, &mut ended);
-    }
-
-    /// Learns an hour that is over, of which busy peers explain `excused` calls, or holds it back where
-    /// it is suspect; every hour before it has been caught up with.
-    pub(crate) fn close(&mut self, hour: &Hour, excused: f64) {
-        self.today.add(hour);
-        self.today.excused += excused;
-        self.next = self.next.max(hour.start + 1);
-        let Tally { calls, orders, .. } = hour.tally;
-        if hour.suspect {
-            self.quarantine.hold(hour.start, calls, orders);
-            return;
-        }
-        if !hour.minutes.is_empty()
-            && let Some(minutes) = &mut self.minutes
-        {
-            minutes.learn(hour);
-        } else if hour.expected.mean >= Minutes::BUSY {
-            self.minutes.get_or_insert_default();
-        }
-        self.learn_rate(hour.start, hour.day, Some(&hour.expected), calls);
-        self.learn_presence(hour.start, orders);
-    }
-
-    /// Learns what an hour brought; `expected` is what it was expected to when it opened, where it did.
-    fn learn_rate(&mut self, start: i64, day: i64, expected: Option<&Expected>, calls: u64) {
-        let (cell, usual) = match expected {
-            Some(expected) if self.season_of(day).is_none() => {
-                (self.cells(Timestamp::from_hour(start)).0, *expected)
-            }
-            _ => self.usual(start),
-        };
-        let Some(season) = self.season(day, calls, &usual) else {
-            self.rate.learn(Some(cell.index()), &usual, calls);
-            return;
-        };
-        let expected = self.expected(start);
-        // How far a first free day falls short of others says nothing of how far counts scatter.
-        if !season.is_free() || self.seasons[season as usize].is_some() {
-            self.rate.learn(None, &expected, calls);
-        }
-        let seasonal = self.seasons[season as usize].get_or_insert_default();
-        seasonal.learn_hour(cell.hour(), calls as f64);
-    }
-
-    /// Learns what an hour brought that was held back, capped.
-    fn learn_rate_held(&mut self, start: i64, calls: u64) {
-        let (cell, usual) = self.usual(start);
-        let Some(season) = self.season(self.day_of(start), calls, &usual) else {
-            self.rate.learn_capped(Some(cell.index()), &usual, calls);
-            return;
-        };
-        let expected = self.expected(start);
-        let capped = self.rate.learn_capped(None, &expected, calls);
-        let seasonal = self.seasons[season as usize].get_or_insert_default();
-        seasonal.learn_hour(cell.hour(), capped);
-    }
-
-    /// The sort of day, if any, in whose memory an hour of the day `number` belongs, given what such an
-    /// hour usually brings: it has one already, or its `calls` stand out.
-    fn season(&self, number: i64, calls: u64, usual: &Expected) -> Option<Season> {
-        let stands_out = || calls as f64 > usual.mean + 3.0 * libm::sqrt(usual.variance()) + 3.0;
-        self.season_of(number).filter(|season| {
-            season.is_free() || self.seasons[*season as usize].is_some() || stands_out()
-        })
-    }
-
-    /// Learns a day that is over. One that is held back is never learned, but for those that come
-    /// once a month.
-    pub(crate) fn learn_day(&mut self, day: &Day, end: i64) {
-        let season = self.season_of(day.number);
-        if day.suspect {
-            if season.is_some() {
-                self.quarantine.hold_day(day.number, day.calls, end);
-            }
-            return;
-        }
-        let index = Some(day.weekday());
-        let expected = self.expected_day(day.number);
-        match season.and_then(|season| self.seasons[season as usize].as_mut()) {
-            Some(seasonal) => {
-                self.daily.learn(None, &expected, day.calls);
-                seasonal.learn_day(day.calls as f64);
-            }
-            None => self.daily.learn(index, &expected, day.calls),
-        }
-    }
-
-    /// Learns what a day brought that was held back, capped, where its hours stood out.
-    fn learn_day_held(&mut self, number: i64, calls: u64) {
-        let expected = self.expected_day(number);
-        let season = self.season_of(number);
-        if let Some(seasonal) = season.and_then(|season| self.seasons[season as usize].as_mut()) {
-            let capped = self.daily.learn_capped(None, &expected, calls);
-            seasonal.learn_day(capped);
-        }
-    }
-
-    /// That nothing happened in an hour; where it was free, that says nothing of such hours.
-    fn learn_absence(&mut self, start: i64) {
-        if self.is_free(self.today.number) {
-            return;
-        }
-        let (cell, moved) = self.cells(Timestamp::from_hour(start));
-        self.presence.learn(cell, moved, false);
-        if let Some(orders) = &mut self.orders {
-            orders.learn(cell, moved, false);
-        }
-    }
-
-    fn learn_presence(&mut self, start: i64, had_orders: bool) {
-        let (cell, moved) = self.cells(Timestamp::from_hour(start));
-        self.presence.learn(cell, moved, true);
-        if had_orders && self.orders.is_none() {
-            self.orders = Some(Box::default());
-        }
-        if let Some(orders) = &mut self.orders {
-            orders.learn(cell, moved, had_orders);
-        }
-    }
-
-    /// Learns what has been held back long enough by hour `now`, capped.
-    pub(crate) fn release(&mut self, now: i64) {
-        while let Some(Held {
-            start,
-            calls,
-            orders,
-            ..
-        }) = self.quarantine.due(now)
-        {
-            self.learn_rate_held(start, calls);
-            self.learn_presence(start, orders);
-        }
-        while let Some(day) = self.quarantine.due_day(now) {
-            self.learn_day_held(day.number, day.calls);
-        }
-    }
-
-    /// Ends the days before the one of hour `start`.
-    fn turn(&mut self, start: i64, ended: &mut impl FnMut(Day, Timestamp)) {
-        let number = self.day_of(start);
-        while self.today.number < number {
-            let next = Day::new(self.today.number + 1);
-            let mut over = std::mem::replace(&mut self.today, next);
-            over.free = self.is_free(over.number);
-            ended(over, Timestamp::from_hour(start));
-        }
-    }
 }
 
 /// The hour of the week that `cell` was until a clock moved by so many seconds.
@@ -631,18 +351,18 @@ fn before_move(cell: HourOfWeek, moved: i32) -> Option<HourOfWeek> {
 
 /// Who has been known for so long counts among its peers, and is excused by them.
 pub(crate) const COUNTED_FROM: Span = Span::WEEK.times(2);
-/// How far from the stroke of the hour activity may still belong to the hour before or after.
-const SLACK: Span = Span::MINUTE.times(5);
 /// How long after a clock change hours are also judged by what they were before it.
 const FORTNIGHT: Span = Span::WEEK.times(2);
+/// How many times its old level, or what part of it, is worth a remark.
+const MOVED: f64 = 1.5;
 /// The same for how much an hour brings, which takes longer to learn than whether there is anything.
 const RATE_GRACE: Span = Span::WEEK.times(6);
-/// Weeks of silence that are walked hour by hour; longer ones are added up.
-const WEEKS_WALKED: i64 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::event::Event;
+    use crate::kernel::hot::{Hot, Now};
     use crate::kernel::names::Symbol;
 
     fn world() -> (Hot, Baseline) {

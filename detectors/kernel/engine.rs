@@ -95,7 +95,7 @@ impl Engine {
                     if let Some(memory) = self.identities.memory(slot)
                         && let Some((from, until)) = memory.incidents.hours(*incident)
                     {
-                        memory.baseline.quarantine.rule(from, until, *ruling);
+                        memory.baseline.rule(from, until, *ruling);
                     }
                     self.identities.touch(slot, false, true);
                 }

@@ -27,6 +27,7 @@ pub mod surprise;
 pub mod tally;
 pub mod trail;
 
+pub mod anchor;
 pub mod baseline;
 pub mod hot;
 pub mod quarantine;
@@ -47,6 +48,7 @@ pub mod limit;
 
 pub mod budget;
 mod incident;
+pub mod own;
 pub mod risk;
 pub mod triage;
 

@@ -84,6 +84,14 @@ impl Presence {
         self.hours = self.hours.saturating_add(1);
     }
 
+    /// Takes out again that `cell` was active once, `weeks` weeks ago.
+    pub(crate) fn forget(&mut self, cell: HourOfWeek, weeks: i64) {
+        let once = (0..weeks.min(520)).fold(UNIT, |once, _| kept(once));
+        let (active, visits) = &mut self.cells[cell.index()];
+        *active = active.saturating_sub(once);
+        *visits = visits.saturating_sub(once);
+    }
+
     /// Takes in `weeks` whole weeks without activity.
     pub fn skip_weeks(&mut self, weeks: i64) {
         for _ in 0..weeks.min(520) {

@@ -12,6 +12,8 @@ use super::input::Ruling;
 pub struct Quarantine {
     held: VecDeque<Held>,
     days: VecDeque<HeldDay>,
+    /// What was learned after all, oldest first: a ruling may take it out again.
+    released: VecDeque<Released>,
 }
 
 /// One hour that is held back.
@@ -38,6 +40,34 @@ pub struct HeldDay {
     end: i64,
     /// The hour from which it may be learned.
     due: i64,
+}
+
+/// One hour that was learned after it had been held back; a few bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Released {
+    /// Hours since the epoch.
+    pub start: i64,
+    /// The calls that were learned of it.
+    pub calls: f32,
+    /// Whether they went into what is known of its season, and not of its hour of the week.
+    pub seasonal: bool,
+}
+
+impl Released {
+    pub(crate) const fn of_week(start: i64, calls: f64) -> Self {
+        Self {
+            start,
+            calls: calls as f32,
+            seasonal: false,
+        }
+    }
+
+    pub(crate) const fn of_season(start: i64, calls: f64) -> Self {
+        Self {
+            seasonal: true,
+            ..Self::of_week(start, calls)
+        }
+    }
 }
 
 impl Quarantine {
@@ -84,6 +114,22 @@ impl Quarantine {
         self.held.pop_front_if(|held| held.due <= now)
     }
 
+    /// Remembers what was learned. Of more than [`RELEASED_MAX`], the oldest stays learned.
+    pub(crate) fn keep(&mut self, released: Released) {
+        if self.released.len() == RELEASED_MAX {
+            self.released.pop_front();
+        }
+        self.released.push_back(released);
+    }
+
+    /// Takes out what was learned of the hours from `from` to `until`.
+    pub(crate) fn take_back(&mut self, from: i64, until: i64) -> Vec<Released> {
+        let inside = |released: &Released| (from..=until).contains(&released.start);
+        let taken = self.released.iter().copied().filter(inside).collect();
+        self.released.retain(|released| !inside(released));
+        taken
+    }
+
     /// Follows an analyst's ruling on the hours from `from` to `until` (hours since the epoch, both
     /// included), and on the days they are of: benign ones may be learned at once, malicious ones
     /// never are.
@@ -117,6 +163,8 @@ impl Quarantine {
 const HELD_HOURS: i64 = 168;
 /// Hours held at most: more than all hours of the seven days.
 const HOURS_MAX: usize = 192;
+/// Hours remembered at most after they were learned.
+const RELEASED_MAX: usize = 24;
 /// Days held at most: a month's last and first working day lie within a week, no others do.
 const DAYS_MAX: usize = 2;
 

@@ -27,6 +27,8 @@ pub struct Rate<const SLOTS: usize> {
     drops: Surprise,
     /// Windows in a row above what winsorising lets through.
     above: u8,
+    /// Whether such windows are followed.
+    follows: bool,
     /// Windows learned, at most [`u16::MAX`].
     windows: u16,
 }
@@ -41,6 +43,7 @@ impl<const SLOTS: usize> Default for Rate<SLOTS> {
             surprise: Surprise::default(),
             drops: Surprise::default(),
             above: 0,
+            follows: false,
             windows: 0,
         }
     }
@@ -121,6 +124,12 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         self.drops.calibrate_from(ln_p, Self::INDEX)
     }
 
+    /// Calls of a window in the last week or so, whichever it is.
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        self.level.0 / self.level.1.max(1.0)
+    }
+
     /// Visits of `cell`, decayed.
     #[must_use]
     pub fn visits(&self, cell: usize) -> f64 {
@@ -137,8 +146,15 @@ impl<const SLOTS: usize> Rate<SLOTS> {
     /// window `cell` of the week; where `cell` is none, only how far counts scatter is learned of it.
     ///
     /// Once warm, a count beyond six deviations is cut back to them, so that one burst cannot raise
-    /// the mean much; after more than six such windows in a row the level has shifted and is followed.
-    pub fn learn(&mut self, cell: Option<usize>, expected: &Expected, count: u64) {
+    /// the mean much; after more than six such windows in a row the level has shifted and is followed,
+    /// unless the day is `alerted`. Tells whether it begins to be.
+    pub fn learn(
+        &mut self,
+        cell: Option<usize>,
+        expected: &Expected,
+        count: u64,
+        alerted: bool,
+    ) -> bool {
         let deviation = libm::sqrt(expected.variance());
         let high = expected.mean + 6.0 * deviation + 3.0;
         let low = (expected.mean - 6.0 * deviation).max(0.0);
@@ -150,7 +166,9 @@ impl<const SLOTS: usize> Rate<SLOTS> {
             0
         };
         let capped = count.clamp(low, high);
-        let shifted = self.above > 6;
+        let shifted = self.above > 6 && !alerted;
+        let begins = warm && shifted && !self.follows;
+        self.follows = warm && shifted;
         if let Some(cell) = cell {
             self.add(cell, if warm && !shifted { capped } else { count });
         }
@@ -163,6 +181,7 @@ impl<const SLOTS: usize> Rate<SLOTS> {
             // counts for so much only; see `Surprise::learn`.
             self.learn_surprise(expected, count);
         }
+        begins
     }
 
     /// Takes in a window that was held back: into the mean of `cell`, where there is one, never with
@@ -176,6 +195,19 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         }
         self.learn_surprise(expected, count);
         capped
+    }
+
+    /// Takes out again what was learned as `count` calls of `cell`, which has come `visits` times since,
+    /// `windows` windows ago.
+    pub(crate) fn forget(&mut self, cell: usize, count: f64, visits: i64, windows: i64) {
+        let less = |value: f64, by: f64| (value - by).max(0.0);
+        let kept = libm::pow(CELL_KEPT, visits as f64);
+        let (own, came) = (&mut self.calls[cell], &mut self.visits[cell]);
+        *own = less(f64::from(*own), count * kept) as f32;
+        *came = less(f64::from(*came), kept) as f32;
+        let kept = libm::pow(kept_each(LEVEL_HALF_LIFE, SLOTS), windows.max(0) as f64);
+        self.level.0 = less(self.level.0, count * kept);
+        self.level.1 = less(self.level.1, kept);
     }
 
     fn learn_surprise(&mut self, expected: &Expected, count: f64) {
@@ -242,7 +274,7 @@ mod tests {
 
     fn learn(rate: &mut Rate<24>, hour: i64, count: u64) {
         let expected = rate.expected(cell(hour));
-        rate.learn(Some(cell(hour)), &expected, count);
+        rate.learn(Some(cell(hour)), &expected, count, false);
     }
 
     fn weeks(rate: &mut Rate<24>, weeks: i64, count: impl Fn(i64) -> u64) {
@@ -281,7 +313,7 @@ mod tests {
         for day in 0..70 {
             let expected = rate.expected(day % 7);
             let count = if day % 7 < 5 { 400 } else { 20 };
-            rate.learn(Some(day % 7), &expected, count);
+            rate.learn(Some(day % 7), &expected, count, false);
         }
         let (monday, sunday) = (rate.expected(0), rate.expected(6));
         assert!((380.0..420.0).contains(&monday.mean), "{monday:?}");
@@ -289,6 +321,25 @@ mod tests {
         assert!(rate.calibrate(monday.ln_upper(1200.0)) < libm::log(1e-3));
         assert!(rate.calibrate_drop(monday.ln_lower(10.0)) < libm::log(1e-3));
         assert!((rate.days() - 70.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_level_that_stays_is_followed_and_told_once_but_not_on_days_with_an_alert() {
+        let mut quiet = Rate::<24>::default();
+        weeks(&mut quiet, 6, |_| 20);
+        let mut alerted = quiet.clone();
+        let hours = 6 * 168..6 * 168 + 20;
+        let mut told = [0, 0];
+        for hour in hours {
+            for (n, rate) in [&mut quiet, &mut alerted].into_iter().enumerate() {
+                let expected = rate.expected(cell(hour));
+                let begins = rate.learn(Some(cell(hour)), &expected, 300, n == 1);
+                told[n] += u8::from(begins);
+            }
+        }
+        assert_eq!(told, [1, 0]);
+        let level = |rate: &Rate<24>| rate.level.0 / rate.level.1;
+        assert!(level(&quiet) > 1.5 * level(&alerted));
     }
 
     #[test]

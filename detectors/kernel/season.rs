@@ -98,6 +98,16 @@ impl Seasonal {
         }
     }
 
+    /// Takes out again what was learned as `calls` of hour `hour`, where such a day has come so many
+    /// times since.
+    pub(crate) fn forget_hour(&mut self, hour: usize, calls: f64, times: usize) {
+        if let Some(brought) = self.hours.get_mut(hour) {
+            let kept = libm::pow(KEPT, times as f64);
+            brought.calls = (f64::from(brought.calls) - calls * kept).max(0.0) as f32;
+            brought.visits = (f64::from(brought.visits) - kept).max(0.0) as f32;
+        }
+    }
+
     /// Takes in what such a day brought.
     pub fn learn_day(&mut self, calls: f64) {
         self.day.learn(calls);

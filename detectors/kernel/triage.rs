@@ -2,15 +2,14 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::baseline::Baseline;
+use super::baseline::{Accepted, Baseline};
 use super::budget::Thresholds;
 use super::clock::SKEW;
-use super::detector::{
-    Alert, BaselineState, Card, Evidence, Family, Finding, Mode, Scope, Severity,
-};
+use super::detector::{Alert, BaselineState, Card, Evidence, Family, Finding, Mode, Severity};
 use super::event::Event;
 use super::incident::{Incident, Incidents};
 use super::limit::Limit;
+use super::own::{BASELINE, RISK};
 use super::risk::{Common, Reading, Risk};
 use super::time::{Span, Timestamp};
 use crate::CARDS;
@@ -228,17 +227,6 @@ pub(crate) fn watched(baseline: &Baseline, ts: Timestamp) -> Option<Span> {
     (watched >= Span::from_micros(0)).then_some(watched)
 }
 
-/// What is published where no single finding holds half of the risk.
-pub const RISK: Card = Card {
-    name: "risk",
-    summary: "Several findings that are nothing alone add up",
-    severity: Severity::Medium,
-    family: Family::Statistical,
-    scope: Scope::Identity,
-    controls: &[],
-    page: "",
-};
-
 fn accumulated(reading: &Reading, itemised: Evidence) -> Finding {
     Finding {
         subject: "accumulated".to_owned(),
@@ -262,6 +250,43 @@ fn accumulated(reading: &Reading, itemised: Evidence) -> Finding {
     }
 }
 
+/// Says aloud that a level has been taken for normal: whoever raised it slowly enough hears of it here.
+///
+/// # Errors
+/// Where the identity has no room for another incident.
+pub(crate) fn announce(
+    accepted: &Accepted,
+    incidents: &mut Incidents,
+    occasion: &Occasion<'_>,
+) -> Result<Option<Alert>, Limit> {
+    let (before, now) = (accepted.before, accepted.now);
+    let finding = Finding {
+        subject: "calls per hour".to_owned(),
+        p_value: None,
+        begins: 1.0,
+        summary: format!(
+            "about {now:.0} calls an hour are normal from now on, where about {before:.0} were: seven such hours \
+             came in a row"
+        ),
+        expected: format!("about {before:.0} calls in such an hour"),
+        observed: format!("{now:.0} calls"),
+        evidence: Evidence::new(),
+        clears: "nothing needs to be done where this was meant".to_owned(),
+        severity: None,
+        sink: false,
+        floor: 0.0,
+    };
+    let at = incidents.note(&BASELINE, finding, occasion)?;
+    Ok(told(
+        &BASELINE,
+        incidents,
+        at,
+        Severity::Info,
+        None,
+        occasion,
+    ))
+}
+
 /// The alert of the incident at `at`, if it is news.
 fn told(
     card: &'static Card,
@@ -283,6 +308,10 @@ fn alert(
     occasion: &Occasion<'_>,
 ) -> Option<Alert> {
     let latest = incident.latest.as_ref()?;
+    let mut finding = latest.finding.clone();
+    finding
+        .evidence
+        .extend(occasion.baseline.remarks(occasion.ts));
     Some(Alert {
         id: incident.id,
         revision: incident.revision,
@@ -300,7 +329,7 @@ fn alert(
         baseline: occasion.state(),
         mode: Mode::Alert,
         decision: occasion.measure.decision.to_owned(),
-        finding: latest.finding.clone(),
+        finding,
         risk,
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::detector::{Alert, Mode, Severity};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
@@ -245,4 +245,47 @@ fn a_holiday_of_the_venue_is_quiet() {
         unknown > 5,
         "{unknown} alerts where nobody knows of the holidays"
     );
+}
+
+/// Calls 60 times an hour for eight weeks and then 200 times, while nobody looks at volume.
+fn unwatched(growing: bool) -> Vec<Alert> {
+    let mut configs = Configs::default();
+    configs.api_volume.mode = Mode::Off;
+    configs.drift.mode = Mode::Off;
+    let (budget, limits) = (Budget::default(), Limits::default());
+    let calendars = Calendars::default();
+    let decision = Decision::new(&configs, &budget, &limits, &calendars, "");
+    let mut watch = Watch {
+        engine: Engine::new(0, Arc::new(decision)),
+        alerts: Vec::new(),
+    };
+    for hour in 0..24 * 7 * 16 {
+        let calls = if growing && hour >= 24 * 7 * 8 {
+            200
+        } else {
+            60
+        };
+        for n in 0..calls {
+            let within = 3600.0 * f64::from(n) / f64::from(calls);
+            watch.call("grower", f64::from(hour) * 3600.0 + within);
+        }
+    }
+    watch.alerts
+}
+
+#[test]
+fn a_level_that_nobody_alerted_of_is_said_aloud_once_it_is_normal() {
+    let said = |alerts: &[Alert]| {
+        let said = alerts.iter().filter(|alert| alert.detector == "baseline");
+        said.cloned().collect::<Vec<_>>()
+    };
+    let alerts = said(&unwatched(true));
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert_eq!(alerts[0].severity, Severity::Info);
+    let evidence = &alerts[0].finding.evidence;
+    assert!(
+        evidence.iter().any(|(name, _)| name == "level_accepted"),
+        "{evidence:?}"
+    );
+    assert!(said(&unwatched(false)).is_empty());
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Card, Family, Mode, Severity};
 use nhiwatch_detectors::kernel::event::Kind;
-use nhiwatch_detectors::kernel::triage::RISK;
+use nhiwatch_detectors::kernel::own::OWN;
 
 use super::native::{Bounds, Facts, line, tenth, three_digits};
 use super::ocsf_types::*;
@@ -69,7 +69,7 @@ const fn family(alert: &Alert) -> Family {
 fn card(alert: &Alert) -> Option<&'static Card> {
     CARDS
         .iter()
-        .chain([&RISK])
+        .chain(OWN)
         .find(|card| card.name == alert.detector)
 }
 

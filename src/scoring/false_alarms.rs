@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Severity;
-use nhiwatch_detectors::kernel::triage::RISK;
+use nhiwatch_detectors::kernel::own::OWN;
 use serde::Serialize;
 
 use super::exposure::Exposure;
@@ -105,7 +105,10 @@ impl FalseIncidents {
             some.map(|(_, n)| n).sum()
         };
         let rate = |n: usize| Rate::new(n, exposure);
-        let names = CARDS.iter().map(|card| card.name).chain([RISK.name]);
+        let names = CARDS
+            .iter()
+            .map(|card| card.name)
+            .chain(OWN.map(|card| card.name));
         Self {
             total: rate(sum(&|_, level| level > Severity::Info)),
             by_severity: Severity::ALL

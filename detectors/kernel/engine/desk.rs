@@ -3,7 +3,7 @@
 use super::Decision;
 use super::stats::{Stats, heed};
 use crate::CARDS;
-use crate::kernel::baseline::{Closed, Day, Profile};
+use crate::kernel::baseline::{Accepted, Closed, Day, Profile};
 use crate::kernel::clock::LATENESS;
 use crate::kernel::detector::{Alert, Finding, Mode};
 use crate::kernel::event::{Class, Event, Kind};
@@ -15,7 +15,7 @@ use crate::kernel::names::{Names, Symbol};
 use crate::kernel::registry::{Learned, Said};
 use crate::kernel::risk::Common;
 use crate::kernel::time::Timestamp;
-use crate::kernel::triage::{Measure, Occasion, triage, watched};
+use crate::kernel::triage::{Measure, Occasion, announce, triage, watched};
 
 /// A finding as it was made, whatever became of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +137,10 @@ impl Desk<'_> {
             if let Closed::Hour(hour) = &mut over {
                 hour.suspect |= suspect;
                 let excused = self.excused(hour);
-                self.memory.baseline.close(hour, excused);
+                let accepted = self.memory.baseline.close(hour, excused);
+                if let Some(accepted) = accepted {
+                    self.announce(&accepted, end);
+                }
             }
             self.learn(&over);
             self.expect_anew();
@@ -147,6 +150,25 @@ impl Desk<'_> {
             }
         }
         closed
+    }
+
+    fn announce(&mut self, accepted: &Accepted, ts: Timestamp) {
+        let Memory {
+            identity,
+            baseline,
+            incidents,
+            ..
+        } = &mut *self.memory;
+        let measure = Measure {
+            decision: self.decision.digest(),
+            thresholds: &self.decision.thresholds,
+            common: self.common,
+        };
+        let occasion = Occasion::alone(identity, ts, self.front.max(ts), baseline, measure);
+        match announce(accepted, incidents, &occasion) {
+            Ok(alert) => self.alerts.extend(alert),
+            Err(limit) => self.stats.limits[limit as usize] += 1,
+        }
     }
 
     /// Once a detector has failed on it, an identity is not watched any more, and no peer either.

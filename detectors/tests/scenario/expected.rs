@@ -2,7 +2,7 @@
 
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::triage::RISK;
+use nhiwatch_detectors::kernel::own::OWN;
 
 /// Holds the expectation of one line against the `alerts` it raised and the detectors, indexed as
 /// [`CARDS`], that said they were `learning`.
@@ -11,7 +11,7 @@ pub(super) fn holds(expected: &str, alerts: &[Alert], learning: &[bool]) -> Resu
     let (verb, rest) = expected.split_once(':').unwrap_or((expected, ""));
     let (name, text) = rest.split_once('"').unwrap_or((rest, ""));
     let (name, text) = (name.trim(), text.trim_end_matches('"'));
-    let known = CARDS.iter().chain([&RISK]).any(|card| card.name == name);
+    let known = CARDS.iter().chain(OWN).any(|card| card.name == name);
     if !name.is_empty() && !known {
         return Err(format!("there is no detector `{name}`"));
     }

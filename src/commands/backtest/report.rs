@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::own::OWN;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
-use nhiwatch_detectors::kernel::triage::RISK;
 use nhiwatch_detectors::{CARDS, Configs};
 
 use crate::alert::escape;
@@ -165,9 +165,11 @@ impl Report {
             }
             text.push('\n');
         }
-        if let Some(Raised { opened, updates }) = self.alerts.get(RISK.name) {
-            let updates = counted(*updates, "update", "updates");
-            writeln!(text, "  {:<18} {opened:>6}, {updates}", RISK.name)?;
+        for card in OWN {
+            if let Some(Raised { opened, updates }) = self.alerts.get(card.name) {
+                let updates = counted(*updates, "update", "updates");
+                writeln!(text, "  {:<18} {opened:>6}, {updates}", card.name)?;
+            }
         }
         Ok(())
     }

@@ -1,0 +1,28 @@
+//! What is published that no detector has found.
+
+use super::detector::{Card, Family, Scope, Severity};
+
+/// The cards of all of it.
+pub const OWN: [&Card; 2] = [&RISK, &BASELINE];
+
+/// What is published where no single finding holds half of the risk.
+pub const RISK: Card = Card {
+    name: "risk",
+    summary: "Several findings that are nothing alone add up",
+    severity: Severity::Medium,
+    family: Family::Statistical,
+    scope: Scope::Identity,
+    controls: &[],
+    page: "",
+};
+
+/// What is published when a level has been taken for normal.
+pub const BASELINE: Card = Card {
+    name: "baseline",
+    summary: "A new level was taken for normal",
+    severity: Severity::Info,
+    family: Family::Statistical,
+    scope: Scope::Identity,
+    controls: &[],
+    page: "",
+};
