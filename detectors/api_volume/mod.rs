@@ -2,6 +2,7 @@
 
 mod breadth;
 mod finding;
+mod newcomer;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,8 @@ impl Detector for ApiVolume {
             return Verdict::Normal;
         };
         if profile.age(event) < self.config.learning.span() {
-            return Verdict::Learning;
+            let found = newcomer::judge(hour, now.before, &self.config, profile);
+            return found.map_or(Verdict::Learning, Verdict::found);
         }
         if grown(now.before, now.after, hour.gate) {
             let count = Count::so_far(hour, event.ts);
@@ -135,7 +137,7 @@ impl ApiVolume {
         profile: &Profile<'_>,
     ) -> Option<Finding> {
         if profile.closed.age(hour.end()) < self.config.learning.span() {
-            return None;
+            return newcomer::judge(hour, 0, &self.config, profile);
         }
         let calls = if hour.tally.calls >= hour.gate {
             let expected = profile.expected_among_peers(hour, hour.end());

@@ -14,7 +14,7 @@ pub use stats::{DetectorStats, Stats};
 use super::clock::{Arrival, Clock, LATENESS};
 use super::detector::{Alert, BaselineState, Finding, Mode};
 use super::event::Event;
-use super::groups::{Groups, gather};
+use super::groups::Groups;
 use super::identities::{Identities, Memory};
 use super::input::{Fate, Input};
 use super::inventory::Declared;
@@ -124,7 +124,7 @@ impl Engine {
             return;
         };
         if let Some(memory) = self.identities.memory(slot) {
-            gather(memory, &mut self.groups, Groups::leave);
+            self.groups.part(memory);
         }
         self.identities.declare(slot, declared.cloned());
         if let Some(memory) = self.identities.memory(slot) {

@@ -8,11 +8,14 @@ use arrayvec::ArrayVec;
 use super::baseline::COUNTED_FROM;
 use super::hot::Hour;
 use super::identities::Memory;
+use super::peers::Peers;
 use super::time::{Span, Timestamp};
 
 /// The groups of one partition. Nothing of it is stored: it follows from the open hours of the members.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
+    /// Who is like whom, for newcomers.
+    pub(crate) peers: Peers,
     names: BTreeMap<Box<str>, u32>,
     groups: Vec<Group>,
 }
@@ -85,6 +88,13 @@ impl Groups {
         let venue = venue.map(|name| self.number(&format!("venue {name}")));
         memory.groups = [group, venue];
         gather(memory, self, Self::join);
+        self.peers.enrol(memory);
+    }
+
+    /// Takes an identity out of all its groups.
+    pub(crate) fn part(&mut self, memory: &Memory) {
+        gather(memory, self, Self::leave);
+        self.peers.leave(memory);
     }
 
     /// The group of that number.
@@ -132,6 +142,7 @@ impl Groups {
 impl Groups {
     /// Forgets the hours that are over at `watermark`: nobody looks at them any more.
     pub(crate) fn expire(&mut self, watermark: Timestamp) {
+        self.peers.expire(watermark);
         for group in &mut self.groups {
             group
                 .hours

@@ -7,6 +7,7 @@ use super::baseline::Baseline;
 use super::clock::LATENESS;
 use super::event::Event;
 use super::names::Symbol;
+use super::peers::Twins;
 use super::tails::Expected;
 use super::tally::Tally;
 use super::time::{Span, Timestamp};
@@ -21,6 +22,8 @@ pub struct Hot {
     pub(super) trail: Trail,
     /// Event time of the newest event.
     pub last: Timestamp,
+    /// What its first calls did.
+    pub(crate) twins: Twins,
     /// The minute since the epoch at which somebody wants to be asked whether all is well.
     pub(crate) alarm: Option<i64>,
     /// When it was last found to be news that nothing had happened.

@@ -27,6 +27,8 @@ pub(crate) struct Memory {
     pub(crate) risk: Option<Box<Risk>>,
     /// The numbers of its declared group and of those who trade on its venue; not stored.
     pub(crate) groups: [Option<u32>; 2],
+    /// The number of those who are like it; not stored.
+    pub(crate) peers: Option<u32>,
     /// A detector failed on it: nothing more is judged or learned.
     pub(crate) failed: bool,
     /// What must be stored: the hot part, and the rest.
@@ -43,6 +45,7 @@ impl Memory {
             incidents: Incidents::default(),
             risk: None,
             groups: [None; 2],
+            peers: None,
             failed: false,
             dirty: (false, false),
         }

@@ -41,6 +41,7 @@ pub mod clock;
 mod groups;
 mod holidays;
 pub mod identities;
+pub mod peers;
 pub mod seen;
 mod timers;
 

@@ -29,6 +29,15 @@ impl Dice {
         ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
+    /// From the normal law.
+    fn normal(&mut self) -> f64 {
+        let (radius, angle) = (
+            -2.0 * self.uniform().ln(),
+            std::f64::consts::TAU * self.uniform(),
+        );
+        radius.sqrt() * angle.cos()
+    }
+
     /// Seconds until the next of some events that come `per_hour` times an hour, as by chance.
     fn wait(&mut self, per_hour: f64) -> f64 {
         -self.uniform().ln() * 3600.0 / per_hour
@@ -288,4 +297,70 @@ fn a_level_that_nobody_alerted_of_is_said_aloud_once_it_is_normal() {
         "{evidence:?}"
     );
     assert!(said(&unwatched(false)).is_empty());
+}
+
+/// Eight peers whose calls an hour, all of the same kind, are lognormal about twenty with deviation `apart`,
+/// and one that begins after four weeks and makes `level` an hour, or a number of the same law, and `burst`
+/// within an hour of its second day.
+fn newcomer(level: Option<f64>, apart: f64, burst: u32, seed: u64) -> Vec<Alert> {
+    let (mut watch, mut dice) = (Watch::new(), Dice(seed));
+    let mut draw = || 20.0 * (apart * dice.normal()).exp();
+    let mut levels: Vec<f64> = (0..9).map(|_| draw()).collect();
+    levels[8] = level.unwrap_or(levels[8]);
+    let first = 28 * 86_400;
+    let mut next: Vec<f64> = (0..9).map(|_| dice.wait(20.0)).collect();
+    next[8] += f64::from(first);
+    let hour = f64::from(first + 36 * 3600);
+    let mut extra = 0;
+    loop {
+        let mut soonest = 0;
+        for n in 1..9 {
+            if next[n] < next[soonest] {
+                soonest = n;
+            }
+        }
+        let at = next[soonest];
+        if at > f64::from(first + 3 * 86_400) {
+            break;
+        }
+        while extra < burst && at > hour + f64::from(extra) * 3000.0 / f64::from(burst) {
+            watch.call(
+                "peer-8",
+                hour + f64::from(extra) * 3000.0 / f64::from(burst),
+            );
+            extra += 1;
+        }
+        watch.call(&format!("peer-{soonest}"), at);
+        next[soonest] += dice.wait(levels[soonest]);
+    }
+    watch.alerts.retain(|alert| alert.identity == "peer-8");
+    watch.alerts
+}
+
+#[test]
+fn a_newcomer_is_held_against_those_who_are_like_it() {
+    for seed in 1..=5 {
+        let alerts = newcomer(Some(20.0), 0.3, 1000, seed);
+        let judged = |alert: &&Alert| {
+            let mut evidence = alert.finding.evidence.iter();
+            alert.detector == "api-volume" && evidence.any(|(name, _)| name == "judged_by")
+        };
+        let found = alerts.iter().find(judged);
+        let found = found.unwrap_or_else(|| panic!("{seed}: {alerts:#?}"));
+        assert_eq!(found.severity, Severity::Info);
+        for (level, burst) in [(20.0, 0), (20.0, 60), (60.0, 0), (5.0, 0)] {
+            let alerts = newcomer(Some(level), 0.3, burst, seed);
+            assert!(alerts.is_empty(), "{seed}: {level}, {burst}: {alerts:#?}");
+        }
+    }
+}
+
+#[test]
+fn newcomers_that_differ_as_their_peers_do_are_seldom_found() {
+    let found = (1..=60).filter(|seed| !newcomer(None, 1.0, 0, 1000 + seed).is_empty());
+    let found = found.count();
+    assert!(
+        found <= 2,
+        "{found} of 60 newcomers in their first three days"
+    );
 }

@@ -135,6 +135,9 @@ pub(super) fn line(record: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nhiwatch_detectors::kernel::time::Span;
+    use nhiwatch_detectors::kernel::triage::baseline_state;
+
     use super::super::tests::{bare, sample};
     use super::native;
 
@@ -182,5 +185,43 @@ mod tests {
         assert_eq!(line.lines().count(), 1);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["identity"], "a\nb\"c\u{1b}[31m");
+    }
+
+    #[test]
+    fn every_field_stands_in_the_document() {
+        let document = include_str!("../../docs/alerts.md");
+        let table = document
+            .split("\n\n")
+            .find(|part| part.starts_with("| field |"));
+        let table = table.expect("the document has a table of fields");
+        let alert: serde_json::Value =
+            serde_json::from_str(&native(&sample())).expect("it is JSON");
+        for field in alert.as_object().expect("it is an object").keys() {
+            assert!(table.contains(&format!("`{field}`")), "{field}");
+        }
+    }
+
+    #[test]
+    fn the_document_says_from_when_on_how_much_is_known() {
+        let document = include_str!("../../docs/alerts.md");
+        for weeks in 0..6 {
+            let state = baseline_state(Span::WEEK.times(weeks)).word();
+            let bound = match state {
+                "learning" => "less than 1 week",
+                "provisional" => "less than 4 weeks",
+                _ => "4 weeks or more",
+            };
+            let row = format!("| `{state}` | {bound} |");
+            assert!(document.contains(&row), "{row}");
+            let wanted = [
+                "learning",
+                "provisional",
+                "provisional",
+                "provisional",
+                "mature",
+                "mature",
+            ];
+            assert_eq!(state, wanted[weeks as usize]);
+        }
     }
 }

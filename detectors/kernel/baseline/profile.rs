@@ -8,6 +8,7 @@ use crate::kernel::groups::Group;
 use crate::kernel::hot::{Hot, Hour, Now};
 use crate::kernel::inventory::Declared;
 use crate::kernel::names::Names;
+use crate::kernel::peers::{Norm, Peers};
 use crate::kernel::season::LOOSE;
 use crate::kernel::tails::Expected;
 use crate::kernel::time::{HourOfWeek, Span, Timestamp};
@@ -24,6 +25,8 @@ pub struct Profile<'a> {
     pub now: &'a Now,
     /// How to spell symbols.
     pub names: &'a Names,
+    /// Those who are like it, and its number among them.
+    pub(crate) peers: Option<(&'a Peers, u32)>,
     /// The groups it belongs to.
     pub(crate) groups: [Option<&'a Group>; 2],
 }
@@ -69,6 +72,12 @@ impl Profile<'_> {
     #[must_use]
     pub fn zone(&self) -> Tz {
         Declared::zone(self.closed.declared.as_ref())
+    }
+
+    /// What `hour` brings to those who are like it.
+    pub(crate) fn norm(&self, hour: &Hour) -> Option<Norm> {
+        let (peers, number) = self.peers?;
+        peers.norm(number, hour)
     }
 
     /// What `hour` is expected to bring, given how busy its peers are in it until `now`: where the

@@ -72,10 +72,25 @@ impl Desk<'_> {
     /// Counts `event`; tells where it stands, and whether something was learned.
     pub(super) fn count(&mut self, event: &Event<'_>, symbol: Symbol) -> (Now, bool) {
         let mut ended = None;
+        let opens = !self
+            .memory
+            .hot
+            .open_hours()
+            .any(|start| start == event.ts.hour());
+        if opens {
+            self.groups.peers.leave(self.memory);
+        }
         gather(self.memory, self.groups, Groups::leave);
         let Memory { hot, baseline, .. } = &mut *self.memory;
         let now = hot.count(event, symbol, baseline, |session| ended = Some(session));
         gather(self.memory, self.groups, Groups::join);
+        if opens {
+            self.groups.peers.join(self.memory);
+        }
+        if self.memory.hot.twins.note(symbol) {
+            self.groups.part(self.memory);
+            self.groups.enrol(self.memory);
+        }
         let mut learned = ended.is_some();
         if let Some(session) = ended {
             self.learn(&Closed::Session(session));
@@ -89,7 +104,7 @@ impl Desk<'_> {
             && event.class == Class::Order
             && self.memory.baseline.venue.is_none()
         {
-            gather(self.memory, self.groups, Groups::leave);
+            self.groups.part(self.memory);
             self.memory.baseline.venue = Some(venue.into());
             self.memory.baseline.follow(&self.decision.holidays);
             self.groups.enrol(self.memory);
@@ -174,7 +189,7 @@ impl Desk<'_> {
     /// Once a detector has failed on it, an identity is not watched any more, and no peer either.
     fn note_failure(&mut self, failed: bool) {
         if failed && !self.memory.failed {
-            gather(self.memory, self.groups, Groups::leave);
+            self.groups.part(self.memory);
             self.memory.failed = true;
         }
     }
@@ -255,10 +270,11 @@ impl Desk<'_> {
 
     /// Expects of the open hours what is now known of those before them.
     fn expect_anew(&mut self) {
-        gather(self.memory, self.groups, Groups::leave);
+        self.groups.part(self.memory);
         let Memory { hot, baseline, .. } = &mut *self.memory;
         hot.expect(baseline);
         gather(self.memory, self.groups, Groups::join);
+        self.groups.peers.join(self.memory);
     }
 
     /// Lets every detector look once more at what is over; tells whether it is held back.
@@ -354,6 +370,7 @@ fn profile<'a>(
         closed: &memory.baseline,
         now,
         names,
+        peers: memory.peers.map(|number| (&groups.peers, number)),
         groups: memory
             .groups
             .map(|group| group.and_then(|group| groups.get(group))),
