@@ -239,7 +239,7 @@ fn what_the_file_declares_goes_first_and_the_names_of_file_and_topic_are_known()
     std::thread::sleep(Duration::from_secs(2));
     produce(&broker.address, &raw, &[event("newer")], None);
     service.wait_for_the_end(5);
-    let before = service.drain();
+    service.drain();
 
     let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut log = service.export("events");
@@ -269,17 +269,20 @@ fn what_the_file_declares_goes_first_and_the_names_of_file_and_topic_are_known()
     assert_eq!(service.alerts(), service.reference().0);
     assert_eq!(service.alerts().len(), 1);
 
-    // The next start writes the file again, and changes nothing.
-    service.start();
-    service
-        .wait_for("inventory file written", Duration::from_secs(20))
-        .unwrap();
-    std::thread::sleep(Duration::from_secs(2));
-    let after = service.drain();
+    // Each next start writes the file again, and changes nothing. The first of them may still read what
+    // the service had not read when it was drained, such as the time of a silent partition.
+    let [before, after] = [(); 2].map(|()| {
+        service.start();
+        service
+            .wait_for("inventory file written", Duration::from_secs(20))
+            .unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        service.drain()
+    });
     let log = service.export("events");
     let entries = log
         .iter()
         .filter(|line| line.kind.as_deref() == Some("inventory"));
-    assert_eq!(entries.count(), 6);
+    assert_eq!(entries.count(), 8);
     assert_eq!(after, before);
 }
