@@ -1,6 +1,6 @@
 //! A detector that fails when told to, built for tests only; and what the engine makes of it.
 
-use crate::kernel::baseline::{Closed, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{Card, Detector, Family, Scope, Severity, Verdict};
 use crate::kernel::event::Event;
@@ -41,7 +41,7 @@ impl Detector for Fragile {
         Verdict::Normal
     }
 
-    fn learn(&self, closed: &Closed, learned: &mut u32) {
+    fn learn(&self, closed: &Closed, _baseline: &Baseline, learned: &mut u32) {
         let Closed::Session(session) = closed else {
             return;
         };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use self::breadth::Breadth;
 use self::finding::Count;
-use crate::kernel::baseline::{Closed, Day, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Day, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{Card, Detector, Family, Finding, Scope, Severity, Verdict};
@@ -124,7 +124,7 @@ impl Detector for ApiVolume {
         verdict(found)
     }
 
-    fn learn(&self, closed: &Closed, breadth: &mut Breadth) {
+    fn learn(&self, closed: &Closed, _baseline: &Baseline, breadth: &mut Breadth) {
         breadth.learn(closed, &self.config);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use self::chart::{after, ln_evidence};
 use self::habit::{Expected, Habit};
-use crate::kernel::baseline::{Closed, Day, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Day, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
@@ -111,7 +111,7 @@ impl Detector for Drift {
         Verdict::found(self.finding(chart, &step, day, state))
     }
 
-    fn learn(&self, closed: &Closed, state: &mut State) {
+    fn learn(&self, closed: &Closed, _baseline: &Baseline, state: &mut State) {
         let day = match closed {
             Closed::Hour(hour) => {
                 state.fano = hour.expected.fano as f32;
@@ -323,7 +323,7 @@ mod tests {
                 found.push(number - DAYS);
                 day.suspect = number - DAYS >= published;
             }
-            drift.learn(&Closed::Day(day), &mut state);
+            drift.learn(&Closed::Day(day), &Baseline::default(), &mut state);
         }
         (found, state)
     }

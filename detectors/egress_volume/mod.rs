@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use self::quantity::Kind;
-use crate::kernel::baseline::{Closed, Day, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Day, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
@@ -126,7 +126,7 @@ impl Detector for EgressVolume {
         })
     }
 
-    fn learn(&self, closed: &Closed, moved: &mut Moved) {
+    fn learn(&self, closed: &Closed, _baseline: &Baseline, moved: &mut Moved) {
         let patient = moved.suspect_days < PATIENCE;
         match closed {
             Closed::Hour(hour) if !(hour.suspect && patient) => {

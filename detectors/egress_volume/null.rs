@@ -113,11 +113,11 @@ fn found(identity: &Identity, times: f64, seed: u64, identities: i64) -> [f64; 2
             let judged = start >= 8 * 168;
             found[0] += u32::from(judged && detector.hour(&over, &moved, all).is_some());
             sum += over.tally.bytes;
-            detector.learn(&Closed::Hour(over), &mut moved);
+            detector.learn(&Closed::Hour(over), &Baseline::default(), &mut moved);
             if start % 24 == 23 {
                 let over = day(start / 24, std::mem::take(&mut sum));
                 found[1] += u32::from(judged && detector.day(&over, &moved, all).is_some());
-                detector.learn(&Closed::Day(over), &mut moved);
+                detector.learn(&Closed::Day(over), &Baseline::default(), &mut moved);
             }
         }
     }
@@ -154,13 +154,17 @@ fn thirty_percent_more_every_day_is_found_within_a_week() {
         let mut moved = Moved::default();
         let mut usual = || 1e9 * libm::exp(0.25 * dice.normal());
         for number in 0..56 {
-            detector.learn(&Closed::Day(day(number, usual())), &mut moved);
+            detector.learn(
+                &Closed::Day(day(number, usual())),
+                &Baseline::default(),
+                &mut moved,
+            );
         }
         let first = (1..=10).find(|more| {
             let over = day(56 + more, usual() * libm::pow(1.3, *more as f64));
             let found = detector.day(&over, &moved, all).is_some();
             if !found {
-                detector.learn(&Closed::Day(over), &mut moved);
+                detector.learn(&Closed::Day(over), &Baseline::default(), &mut moved);
             }
             found
         });
@@ -177,7 +181,11 @@ fn ten_times_as_much_in_an_hour_is_found() {
     let mut moved = Moved::default();
     for start in 0..56 * 24 {
         let bytes = (TIDAL.bytes)(start, &mut dice);
-        detector.learn(&Closed::Hour(hour(start, office(start), bytes)), &mut moved);
+        detector.learn(
+            &Closed::Hour(hour(start, office(start), bytes)),
+            &Baseline::default(),
+            &mut moved,
+        );
     }
     for (start, bytes) in [(10, 600e6), (3, 20e6)] {
         let over = hour(start, office(start), bytes);

@@ -7,7 +7,7 @@ mod usual;
 use serde::{Deserialize, Serialize};
 
 use self::usual::{Usual, Weighed};
-use crate::kernel::baseline::{Closed, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
@@ -105,7 +105,7 @@ impl Detector for ErrorBurst {
         }
     }
 
-    fn learn(&self, closed: &Closed, errors: &mut Errors) {
+    fn learn(&self, closed: &Closed, _baseline: &Baseline, errors: &mut Errors) {
         match closed {
             Closed::Hour(hour) if !hour.suspect || errors.suspect_days >= PATIENCE => {
                 errors.learn(hour);

@@ -58,9 +58,13 @@ fn found(seed: u64, identities: u32, share: f64, storm: f64) -> f64 {
                 let said = detector.find(&over, &errors, None);
                 found += u32::from(said != Verdict::Normal);
             }
-            detector.learn(&Closed::Hour(over), &mut errors);
+            detector.learn(&Closed::Hour(over), &Baseline::default(), &mut errors);
             if start % 24 == 23 {
-                detector.learn(&Closed::Day(Day::default()), &mut errors);
+                detector.learn(
+                    &Closed::Day(Day::default()),
+                    &Baseline::default(),
+                    &mut errors,
+                );
             }
         }
     }
@@ -96,9 +100,13 @@ fn quiet(weeks: i64, share: u64) -> (ErrorBurst, Errors) {
     let mut errors = Errors::default();
     for start in 0..weeks * 168 {
         let over = hour(start, 20, u64::from((start as u64).is_multiple_of(share)));
-        detector.learn(&Closed::Hour(over), &mut errors);
+        detector.learn(&Closed::Hour(over), &Baseline::default(), &mut errors);
         if start % 24 == 23 {
-            detector.learn(&Closed::Day(Day::default()), &mut errors);
+            detector.learn(
+                &Closed::Day(Day::default()),
+                &Baseline::default(),
+                &mut errors,
+            );
         }
     }
     (detector, errors)
@@ -128,13 +136,13 @@ fn what_is_held_back_for_more_than_a_week_of_days_is_learned() {
                 suspect: true,
                 ..noisy(start)
             };
-            detector.learn(&Closed::Hour(over), &mut errors);
+            detector.learn(&Closed::Hour(over), &Baseline::default(), &mut errors);
         }
         let day = Day {
             suspect: true,
             ..Day::default()
         };
-        detector.learn(&Closed::Day(day), &mut errors);
+        detector.learn(&Closed::Day(day), &Baseline::default(), &mut errors);
         days += 1;
         assert!(days < 60);
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{Closed, Profile};
+use super::baseline::{Baseline, Closed, Profile};
 use super::calendar::Calendars;
 use super::event::{Event, words};
 use super::inventory::Declared;
@@ -51,8 +51,9 @@ pub trait Detector: Sized + Send + Sync + 'static {
         Verdict::Normal
     }
 
-    /// Takes over a closed window or session as normal. Cannot alert.
-    fn learn(&self, _closed: &Closed, _state: &mut Self::State) {}
+    /// Takes over a closed window or session as normal, given what is known of the identity without it or
+    /// with it. Cannot alert.
+    fn learn(&self, _closed: &Closed, _baseline: &Baseline, _state: &mut Self::State) {}
 
     /// The time at which it would be news that nothing has happened, as things stand. Events put it
     /// off; where they bring it forward, that is noticed within a day.

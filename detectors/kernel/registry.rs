@@ -26,7 +26,7 @@ pub(crate) enum Learned {
 /// before a name, such as `#[cfg(test)]`, holds for all of these.
 macro_rules! registry {
     ($($(#[$when:meta])* $name:ident: $detector:ty,)+) => {
-        use $crate::kernel::baseline::{Closed, Profile};
+        use $crate::kernel::baseline::{Baseline, Closed, Profile};
         use $crate::kernel::calendar::Calendars;
         use $crate::kernel::codec;
         use $crate::kernel::detector::{Card, Detector, Mode, Slot};
@@ -170,6 +170,7 @@ macro_rules! registry {
             pub(crate) fn learn(
                 &self,
                 closed: &Closed,
+                baseline: &Baseline,
                 states: &mut States,
                 mut each: impl FnMut(usize, Learned),
             ) {
@@ -178,7 +179,7 @@ macro_rules! registry {
                     if let Some((_, detector)) = &self.$name {
                         let state = &mut states.$name;
                         let forgot = <$detector as Detector>::forgets(state);
-                        if survives(|| detector.learn(closed, state)).is_none() {
+                        if survives(|| detector.learn(closed, baseline, state)).is_none() {
                             each(index, Learned::Failed);
                         } else if !forgot && <$detector as Detector>::forgets(state) {
                             each(index, Learned::Full);

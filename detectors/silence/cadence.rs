@@ -48,14 +48,14 @@ pub(super) struct Stray {
 
 impl Cadence {
     /// Takes in an hour that is over.
-    pub(super) fn learn(&mut self, hour: &Hour, week: &Week) {
+    pub(super) fn learn(&mut self, hour: &Hour, week: &Week, baseline: &Baseline) {
         let first = hour.tally.first;
         let quiet = self.last.is_none_or(|last| first.since(last) >= QUIET);
         if quiet && week.is_learned() {
             if let (Some(run), Some(last)) = (self.run, self.last) {
                 self.length += PACE * (seconds(last.since(run)) as f32 - self.length);
             }
-            self.begin(first, week.rests_today());
+            self.begin(first, week.rests_today(), baseline);
         }
         self.last = self.last.max(Some(hour.tally.last));
     }
@@ -71,7 +71,7 @@ impl Cadence {
     }
 
     /// Takes in a run that begins at `start`.
-    fn begin(&mut self, start: Timestamp, on_rest: bool) {
+    fn begin(&mut self, start: Timestamp, on_rest: bool, baseline: &Baseline) {
         let rested = Span::DAY.times(i64::from(self.rested));
         let Some(run) = self.run.replace(start) else {
             self.on_time = start;
@@ -91,7 +91,13 @@ impl Cadence {
             self.strays = 0;
             self.on_time = start;
             self.on += 1.0;
-            let skipped = libm::round(gap / f64::from(self.period)) - 1.0;
+            let passed = libm::round(gap / f64::from(self.period)) - 1.0;
+            let skipped = if self.is_frequent() {
+                let due = self.due_after(run, baseline);
+                due.take_while(|at| at.plus(self.give()) < start).count() as f64
+            } else {
+                passed
+            };
             self.missed += skipped.clamp(0.0, 3.0) as f32;
             if steps <= STEPS_MAX {
                 self.period += PACE * (late / steps.max(1.0)) as f32;
@@ -126,9 +132,65 @@ impl Cadence {
         }
     }
 
-    /// Whether enough runs came on time for the next to be expected.
+    /// Whether enough runs came on time for the next to be expected, and not by chance: many beginnings
+    /// of work make many tries at a cadence.
+    ///
+    /// Of `n` beginnings that fall anywhere, a share `s` or more is on time with probability at most
+    /// `exp(-n D(s, q))`, where `q` is the part of a period that counts as on time and `D` the relative
+    /// entropy (Chernoff 1952).
     pub(super) fn is_established(&self) -> bool {
-        self.on >= RUNS_MIN && self.on >= 4.0 * self.off
+        if self.on < RUNS_MIN || self.on < 4.0 * self.off {
+            return false;
+        }
+        let all = f64::from(self.on + self.off);
+        let (share, chance) = (
+            f64::from(self.on) / all,
+            2.0 * self.tolerance() / f64::from(self.period).max(1.0),
+        );
+        let part = |share: f64, chance: f64| {
+            if share <= 0.0 {
+                0.0
+            } else {
+                share * libm::log(share / chance)
+            }
+        };
+        let entropy = part(share, chance) + part(1.0 - share, 1.0 - chance);
+        all * entropy >= BY_CHANCE
+    }
+
+    /// Whether it runs more often than twice a day: then runs are due in the hours of the week only in
+    /// which there mostly are some.
+    fn is_frequent(&self) -> bool {
+        self.period < 43_200.0
+    }
+
+    /// When runs are due after the one at `run`, of an identity that runs often.
+    fn due_after<'a>(
+        &'a self,
+        run: Timestamp,
+        baseline: &'a Baseline,
+    ) -> impl Iterator<Item = Timestamp> + 'a {
+        let slots = (seconds(LOOKED_AHEAD) / f64::from(self.period).max(60.0)) as i64;
+        let at = move |nth: i64| {
+            let wait = nth as f64 * f64::from(self.period);
+            run.plus(Span::from_micros((wait * 1e6) as i64))
+        };
+        (1..=slots).map(at).filter(|at| self.is_due(*at, baseline))
+    }
+
+    fn is_due(&self, at: Timestamp, baseline: &Baseline) -> bool {
+        let give = self.give();
+        let [before, after] = [at.minus(give), at.plus(give)].map(|ts| baseline.cells(ts).0);
+        let active = |cell| baseline.presence.usual(cell).p;
+        let mut share = active(before);
+        if after != before {
+            share += active(after);
+        }
+        share >= DUE && !baseline.is_free(baseline.day_of(at.hour()))
+    }
+
+    fn give(&self) -> Span {
+        Span::from_micros((self.tolerance() * 1e6) as i64)
     }
 
     /// With the runs of the hours `open` before hour `until` taken in, as far as they can be: when the
@@ -164,6 +226,10 @@ impl Cadence {
     ) -> Option<Timestamp> {
         let run = self.run(open).filter(|_| self.is_established())?;
         let runs = libm::ceil(ln_p / libm::log(self.miss())).max(1.0);
+        if self.is_frequent() {
+            let mut due = self.due_after(run, baseline);
+            return due.nth(runs as usize - 1).map(|at| at.plus(self.give()));
+        }
         let soon = runs * f64::from(self.period) <= seconds(WAIT_MAX);
         soon.then(|| self.missed_at(runs, run, rest, baseline))
     }
@@ -179,6 +245,10 @@ impl Cadence {
         let Some(run) = self.run(open).filter(|_| self.is_established()) else {
             return 0.0;
         };
+        if self.is_frequent() {
+            let due = self.due_after(run, baseline);
+            return due.take_while(|at| at.plus(self.give()) <= now).count() as f64;
+        }
         let waited = seconds(now.since(run).min(WAIT_MAX));
         let mut runs = libm::floor(waited / f64::from(self.period)).max(0.0);
         while runs > 0.0 && self.missed_at(runs, run, rest, baseline) > now {
@@ -254,7 +324,7 @@ impl Cadence {
     /// How many seconds a run may be off its time.
     pub(super) fn tolerance(&self) -> f64 {
         let (period, jitter) = (f64::from(self.period), f64::from(self.jitter));
-        (300.0 + 6.0 * jitter).min(period / 8.0)
+        (300.0 + 6.0 * jitter).min(period / 16.0)
     }
 
     /// How many periods `start` is after the newest run on time, and by how many seconds it is off.
@@ -286,6 +356,12 @@ const RUNS_MIN: f32 = 8.0;
 /// How far ahead, and after how many periods, a run can still be told on time.
 const WAIT_MAX: Span = Span::DAY.times(60);
 const STEPS_MAX: f64 = 14.0;
+/// How far ahead runs are looked for of which several are due a day.
+const LOOKED_AHEAD: Span = Span::WEEK.times(2);
+/// In which share of such hours there must have been something for a run to be due in one.
+const DUE: f64 = 0.5;
+/// The logarithm of how seldom beginnings that fall anywhere may look like runs: one in 1e8.
+const BY_CHANCE: f64 = 18.4;
 /// How many runs in a row at another time are told: the second makes certain, more are no news.
 const STRAYS_TOLD: u8 = 2;
 /// How probable it is that another one follows.

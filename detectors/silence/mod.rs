@@ -8,7 +8,7 @@ mod week;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::baseline::{Closed, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
@@ -97,7 +97,7 @@ impl Detector for Silence {
         }
     }
 
-    fn learn(&self, closed: &Closed, state: &mut State) {
+    fn learn(&self, closed: &Closed, baseline: &Baseline, state: &mut State) {
         match closed {
             Closed::Day(day) => {
                 let rest = state.week.rest();
@@ -114,7 +114,7 @@ impl Detector for Silence {
                     state.edges.learn(hour);
                 }
                 // When runs begin is noted in any case; another time becomes normal after a week.
-                state.cadence.learn(hour, &state.week);
+                state.cadence.learn(hour, &state.week, baseline);
             }
             Closed::Session(_) => {}
         }
@@ -335,10 +335,14 @@ mod tests {
                     minutes: Vec::new(),
                     minute_gate: 0,
                 };
-                detector.learn(&Closed::Hour(closed), &mut state);
+                detector.learn(&Closed::Hour(closed), &Baseline::default(), &mut state);
             }
             if hour % 24 == 23 {
-                detector.learn(&Closed::Day(Day::new(hour / 24)), &mut state);
+                detector.learn(
+                    &Closed::Day(Day::new(hour / 24)),
+                    &Baseline::default(),
+                    &mut state,
+                );
             }
         }
         let mut bytes = Vec::new();

@@ -364,3 +364,33 @@ fn newcomers_that_differ_as_their_peers_do_are_seldom_found() {
         "{found} of 60 newcomers in their first three days"
     );
 }
+
+#[test]
+fn sparse_work_in_office_hours_has_no_schedule_to_miss() {
+    for per_hour in [1.0, 2.0, 4.0, 8.0] {
+        let mut alerts = Vec::new();
+        for seed in 1..=20 {
+            let (mut watch, mut dice) = (Watch::new(), Dice(seed));
+            for day in (0..150).filter(|day| day % 7 < 5) {
+                let start = f64::from(day) * 86_400.0 + 8.0 * 3600.0;
+                let mut at = start + dice.wait(per_hour);
+                while at < start + 10.0 * 3600.0 {
+                    watch.call("clerk", at);
+                    at += dice.wait(per_hour);
+                }
+            }
+            let ts = START.plus(Span::DAY.times(150));
+            let mut raised = watch.alerts;
+            watch.engine.handle(&Input::Heartbeat { ts }, &mut raised);
+            raised.retain(|alert| alert.detector == "silence" && alert.revision == 1);
+            alerts.extend(raised);
+        }
+        let medium = |alert: &Alert| alert.severity >= Severity::Medium;
+        // Twenty identities for 122 days each after four weeks: 6.7 years.
+        assert!(alerts.len() <= 6, "{per_hour} an hour: {alerts:#?}");
+        assert!(
+            !alerts.iter().any(medium),
+            "{per_hour} an hour: {alerts:#?}"
+        );
+    }
+}

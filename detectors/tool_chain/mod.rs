@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::baseline::{Closed, Profile};
+use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
     Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
@@ -107,7 +107,7 @@ impl Detector for ToolChain {
         })
     }
 
-    fn learn(&self, closed: &Closed, state: &mut State) {
+    fn learn(&self, closed: &Closed, _baseline: &Baseline, state: &mut State) {
         let Closed::Session(session) = closed else {
             return;
         };

@@ -297,10 +297,12 @@ impl Desk<'_> {
             detectors, limits, ..
         } = &mut *self.stats;
         let mut fine = true;
-        let states = &mut self.memory.states;
+        let Memory {
+            baseline, states, ..
+        } = &mut *self.memory;
         self.decision
             .detectors
-            .learn(closed, states, |index, learned| match learned {
+            .learn(closed, baseline, states, |index, learned| match learned {
                 Learned::Full => limits[Limit::Memory as usize] += 1,
                 Learned::Failed => {
                     detectors[index].panics += 1;
