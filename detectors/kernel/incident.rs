@@ -30,6 +30,13 @@ pub(crate) struct Incident {
     pub(crate) findings: u32,
     /// Findings and surprise in bits when it was last published, and how severe it was.
     published: (u32, f64, Severity),
+    /// Whether a rule was broken.
+    rule: bool,
+    /// Days on which anything was found of it, and how many they were when it was last published.
+    pub(crate) days: u16,
+    told: u16,
+    /// What others have found that goes on with it, at most [`JOINED_MAX`].
+    pub(crate) joined: Vec<Box<str>>,
     pub(crate) events: Vec<Box<str>>,
     /// What it last found, while it may still be published for the first time or anew.
     pub(crate) latest: Option<Box<Latest>>,
@@ -46,8 +53,10 @@ pub(crate) struct Latest {
 impl Incidents {
     /// Takes in a finding, and tells where its incident stands.
     ///
-    /// An incident closes after four hours of quiet, or after 24 hours; while it is open, findings of
-    /// the same detector about the same subject are its own.
+    /// While an incident is open, findings of the same detector about the same subject are its own. It
+    /// closes after four hours of quiet, or after 24 hours; one that was published as `medium` or more,
+    /// after 26 hours and a week, so that what comes back every day is one; and where a rule is broken,
+    /// after a week and four, for that is a habit sooner than an attack.
     ///
     /// # Errors
     /// Where there is no room for another: only closed incidents make room, for an open one that was
@@ -71,6 +80,8 @@ impl Incidents {
         };
         let incident = &mut self.kept[at];
         incident.findings = incident.findings.saturating_add(1);
+        let another = incident.days == 0 || ts.day() > incident.last.day();
+        incident.days = incident.days.saturating_add(u16::from(another));
         incident.last = incident.last.max(ts);
         incident.keep(occasion.uid);
         incident.latest = Some(Box::new(Latest {
@@ -97,17 +108,21 @@ impl Incidents {
     }
 
     /// Whether the incident at `at` is news at `severity`, because it was never published, is more
-    /// severe now, or has grown enough: its findings have doubled or their surprise has grown by ten
-    /// bits. Where it is, this counts as publishing it, and gives it.
+    /// severe now, or has grown enough: something `joined` it, its findings have doubled, their surprise has
+    /// grown by ten bits, or its rule is broken on another day. Where it is, this counts as publishing it,
+    /// and gives it.
     pub(crate) fn publish(
         &mut self,
         at: usize,
         severity: Severity,
+        joined: bool,
     ) -> Option<(&Incident, Severity)> {
         let incident = self.kept.get_mut(at)?;
         let bits = incident.bits();
         let (findings, surprise, before) = incident.published;
         let news = incident.revision == 0
+            || joined
+            || incident.rule && incident.days > incident.told
             || severity > before
             || incident.findings >= findings.saturating_mul(2)
             || bits >= surprise + UPDATE_BITS;
@@ -120,8 +135,40 @@ impl Incidents {
             severity.max(before)
         };
         incident.revision += 1;
+        incident.told = incident.days;
         incident.published = (incident.findings, bits.max(surprise), severity);
         Some((incident, severity))
+    }
+
+    /// The incident that an identity's analysts are at work on at `now`, if there is one: open, and
+    /// published as `medium` or more; of several the one that was found last.
+    pub(crate) fn case(&self, now: Timestamp) -> Option<usize> {
+        let at_work = |incident: &Incident| {
+            incident.is_case() && incident.is_open(now) && incident.latest.is_some()
+        };
+        let cases = (0..).zip(&self.kept).filter(|(_, it)| at_work(it));
+        cases
+            .max_by_key(|(at, it)| (it.last, *at))
+            .map(|(at, _)| at)
+    }
+
+    /// Lets what the incident at `from` has found go on with the one at `at`; tells whether that is the
+    /// first of it.
+    pub(crate) fn join(&mut self, at: usize, from: usize) -> bool {
+        let Some(found) = self.kept.get(from) else {
+            return false;
+        };
+        let (detector, subject) = (&found.detector, &found.subject);
+        let (name, last) = (format!("{detector}: {subject}"), found.last);
+        let Some(case) = self.kept.get_mut(at) else {
+            return false;
+        };
+        case.last = case.last.max(last);
+        let new = !case.joined.iter().any(|joined| **joined == *name);
+        if new && case.joined.len() < JOINED_MAX {
+            case.joined.push(name.into());
+        }
+        new
     }
 
     /// The place of the incident `id`, if it is kept and was found something of that can be told.
@@ -156,7 +203,7 @@ impl Incidents {
         let (mut room, mut forgotten) = (None, self.forgotten);
         if self.kept.len() == INCIDENTS_MAX {
             let closed = (0..).zip(&self.kept);
-            let closed = closed.filter(|(_, incident)| !incident.is_open(occasion.now));
+            let closed = closed.filter(|(_, incident)| !incident.is_recent(occasion.now));
             let oldest = closed.min_by_key(|(at, incident)| (incident.last, *at));
             let (at, oldest) = oldest.ok_or(Limit::Incidents)?;
             forgotten = forgotten.max(Some(oldest.opened.hour()));
@@ -185,6 +232,10 @@ impl Incidents {
             revision: 0,
             findings: 0,
             published: (0, 0.0, Severity::Info),
+            rule: finding.p_value.is_none(),
+            days: 0,
+            told: 0,
+            joined: Vec::new(),
             events: Vec::new(),
             latest: None,
         });
@@ -194,7 +245,22 @@ impl Incidents {
 
 impl Incident {
     fn is_open(&self, now: Timestamp) -> bool {
+        let (quiet, longest) = match self.rule {
+            true => (HABIT_QUIET, HABIT_LONGEST),
+            false if self.is_case() => (CASE_QUIET, CASE_LONGEST),
+            false => (QUIET, LONGEST),
+        };
+        now.since(self.last) <= quiet && now.since(self.opened) <= longest
+    }
+
+    /// Whether it may not make room for another, however long it stays open.
+    fn is_recent(&self, now: Timestamp) -> bool {
         now.since(self.last) <= QUIET && now.since(self.opened) <= LONGEST
+    }
+
+    /// Whether it was published as `medium` or more.
+    pub(crate) fn is_case(&self) -> bool {
+        self.revision > 0 && self.published.2 >= Severity::Medium
     }
 
     fn bits(&self) -> f64 {
@@ -239,6 +305,14 @@ fn incident_id(
 const QUIET: Span = Span::HOUR.times(4);
 /// An incident closes at this age.
 const LONGEST: Span = Span::DAY;
+/// The same of one that was published as `medium` or more.
+const CASE_QUIET: Span = Span::HOUR.times(26);
+const CASE_LONGEST: Span = Span::WEEK;
+/// The same where a rule is broken.
+const HABIT_QUIET: Span = Span::WEEK;
+const HABIT_LONGEST: Span = Span::WEEK.times(4);
+/// How many others' findings are named.
+const JOINED_MAX: usize = 4;
 /// Growth in bits that is worth an update.
 const UPDATE_BITS: f64 = 10.0;
 /// Incidents kept for one identity.
@@ -309,7 +383,7 @@ mod tests {
         };
         let occasion = Occasion::at(&event, front, &baseline, measure);
         let at = incidents.note(&CARD, finding, &occasion)?;
-        let told = incidents.publish(at, Severity::Low);
+        let told = incidents.publish(at, Severity::Low, false);
         Ok(told.map(|(incident, _)| Told {
             id: incident.id,
             revision: incident.revision,
@@ -393,10 +467,10 @@ mod tests {
             raise(&mut incidents, n, 1e-6);
         }
         raise(&mut incidents, 5, 1e-6);
-        assert!(incidents.publish(0, Severity::Low).is_none());
-        let raised = incidents.publish(0, Severity::High);
+        assert!(incidents.publish(0, Severity::Low, false).is_none());
+        let raised = incidents.publish(0, Severity::High, false);
         assert!(raised.is_some_and(|(_, severity)| severity == Severity::High));
-        assert!(incidents.publish(0, Severity::Medium).is_none());
+        assert!(incidents.publish(0, Severity::Medium, false).is_none());
         for n in 6..20 {
             if let Some((_, severity)) = raise(&mut incidents, n, 1e-6)
                 .map(|_| incidents.kept[0].published.2)

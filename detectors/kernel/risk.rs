@@ -90,6 +90,8 @@ struct Part {
     incident: IncidentId,
     ts: Timestamp,
     bits: f64,
+    /// Clusters of findings that it had a part in.
+    clusters: u16,
 }
 
 /// What risk says at one moment.
@@ -261,10 +263,11 @@ impl Risk {
     fn noise(&self, common: Noise, watched: Span) -> Noise {
         let (mut clusters, mut bits) = (self.clusters, self.bits);
         for part in &self.parts {
-            let counted = part.ts < self.began || self.best.is_empty();
-            if counted && self.at.since(part.ts).days() < MEMORIES[1] {
-                clusters -= 1.0;
-                bits -= part.bits.min(BITS_MAX);
+            let at_hand = part.ts >= self.began && !self.best.is_empty();
+            let counted = f64::from(part.clusters.saturating_sub(u16::from(at_hand)));
+            if self.at.since(part.ts).days() < MEMORIES[1] {
+                clusters -= counted;
+                bits -= part.bits.min(counted * BITS_MAX);
             }
         }
         let (clusters, bits) = (clusters.max(0.0), bits.max(0.0));
@@ -315,6 +318,9 @@ impl Risk {
 
     fn credit(&mut self, incident: IncidentId, now: Timestamp, bits: f64) {
         if let Some(part) = self.parts.iter_mut().find(|part| part.incident == incident) {
+            part.clusters = part
+                .clusters
+                .saturating_add(u16::from(part.ts < self.began));
             // As if all of it had come now.
             part.bits = part.bits * libm::exp(-now.since(part.ts).days() / MEMORIES[1]) + bits;
             part.ts = now;
@@ -335,6 +341,7 @@ impl Risk {
             incident,
             ts: now,
             bits,
+            clusters: 1,
         });
     }
 }

@@ -9,7 +9,7 @@ use super::detector::{Alert, BaselineState, Card, Evidence, Family, Finding, Mod
 use super::event::Event;
 use super::incident::{Incident, Incidents};
 use super::limit::Limit;
-use super::own::{BASELINE, RISK};
+use super::own::{BASELINE, OWN, RISK};
 use super::risk::{Common, Reading, Risk};
 use super::time::{Span, Timestamp};
 use crate::CARDS;
@@ -199,10 +199,21 @@ fn weigh(
         return Ok((told, fresh));
     }
     risk.call(worth);
-    let leader = leading.and_then(|at| {
-        let name = &incidents.get(at)?.detector;
-        Some((at, CARDS.iter().find(|card| *card.name == **name)?))
-    });
+    let leader = leading.and_then(|at| Some((at, card_of(&incidents.get(at)?.detector)?)));
+    // One case at a time: what adds to one that analysts are at work on goes on with it.
+    let is_case = |at: &usize| incidents.get(*at).is_some_and(Incident::is_case);
+    let case = leading
+        .filter(is_case)
+        .or_else(|| incidents.case(occasion.ts));
+    if let Some(case) = case
+        && let Some(card) = incidents.get(case).and_then(|it| card_of(&it.detector))
+    {
+        let new = case != at && incidents.join(case, at);
+        let severity = severity(worth, incidents.get(case));
+        let risk = Some(reading);
+        let told = published_as(card, incidents, case, severity, new, risk, occasion);
+        return Ok((told, fresh));
+    }
     let (at, card) = match leader {
         Some(leader) => leader,
         None => {
@@ -296,8 +307,25 @@ fn told(
     risk: Option<Reading>,
     occasion: &Occasion<'_>,
 ) -> Option<Alert> {
-    let (incident, severity) = incidents.publish(at, severity)?;
+    published_as(card, incidents, at, severity, false, risk, occasion)
+}
+
+/// The same, where something may have `joined` it.
+fn published_as(
+    card: &'static Card,
+    incidents: &mut Incidents,
+    at: usize,
+    severity: Severity,
+    joined: bool,
+    risk: Option<Reading>,
+    occasion: &Occasion<'_>,
+) -> Option<Alert> {
+    let (incident, severity) = incidents.publish(at, severity, joined)?;
     alert(card, incident, severity, risk, occasion)
+}
+
+fn card_of(detector: &str) -> Option<&'static Card> {
+    CARDS.iter().chain(OWN).find(|card| card.name == detector)
 }
 
 fn alert(
@@ -309,6 +337,15 @@ fn alert(
 ) -> Option<Alert> {
     let latest = incident.latest.as_ref()?;
     let mut finding = latest.finding.clone();
+    if incident.days >= DAYS_TOLD {
+        let since = incident.opened.rfc3339();
+        let days = format!("found on {} days since {since}", incident.days);
+        finding.evidence.push(("habitual".into(), days));
+    }
+    if !incident.joined.is_empty() {
+        let joined = incident.joined.join("; ");
+        finding.evidence.push(("joined_by".into(), joined));
+    }
     finding
         .evidence
         .extend(occasion.baseline.remarks(occasion.ts));
@@ -363,5 +400,7 @@ pub fn baseline_state(age: Span) -> BaselineState {
 
 /// From this age on an identity's findings count for its risk and as its noise: tails are learned.
 const COUNTED_FROM: Span = Span::WEEK.times(3);
+/// On so many days an incident is called habitual.
+const DAYS_TOLD: u16 = 3;
 /// From this age on they are more than information.
 const MATURE: Span = Span::WEEK.times(4);

@@ -20,11 +20,20 @@ pub(super) fn holds(expected: &str, alerts: &[Alert], learning: &[bool]) -> Resu
         let texts = [&finding.summary, &finding.expected, &finding.observed];
         texts.map(String::as_str).join(" | ")
     };
-    let mut of_it = opened
-        .iter()
-        .filter(|alert| name.is_empty() || alert.detector == name);
+    let its = |alert: &Alert| name.is_empty() || alert.detector == name;
+    let mut of_it = opened.iter().filter(|alert| its(alert));
+    let updated = || {
+        let mut updates = alerts
+            .iter()
+            .filter(|alert| alert.revision > 1 && its(alert));
+        updates.any(|alert| {
+            let mut facts = alert.finding.evidence.iter();
+            texts(alert).contains(text) || facts.any(|(_, fact)| fact.contains(text))
+        })
+    };
     let ok = match verb {
         "alert" => of_it.any(|alert| texts(alert).contains(text)),
+        "update" => updated(),
         "quiet" => of_it.next().is_none(),
         "learning" => {
             let index = CARDS.iter().position(|card| card.name == name);
@@ -32,9 +41,10 @@ pub(super) fn holds(expected: &str, alerts: &[Alert], learning: &[bool]) -> Resu
         }
         _ => return Err(format!("cannot read the expectation `{expected}`")),
     };
-    let seen = opened
-        .iter()
-        .map(|alert| format!("{}: {}", alert.detector, texts(alert)));
+    let seen = alerts.iter().map(|alert| {
+        let (name, revision) = (alert.detector, alert.revision);
+        format!("{name}, {revision}: {}", texts(alert))
+    });
     if ok {
         Ok(())
     } else {

@@ -4,8 +4,8 @@
 //! `habit ID ACTION[>ACTION…] always|daily|weekdays [HH:MM..HH:MM] every 10m for 28d` makes history.
 //! `event ID ACTION DAY HH:MM` and `burst ID ACTION DAY HH:MM N within 30m` come after it, and
 //! `pass until DAY HH:MM` lets time pass without events; each may be
-//! followed by what must come of it: `# alert: NAME ["text"]`, `# quiet[: NAME]` or
-//! `# learning: NAME`. Before that, each may set fields of its events: `country CH bytes 12`, by
+//! followed by what must come of it: `# alert: NAME ["text"]` for a new incident,
+//! `# update: NAME ["text"]` for more of one, `# quiet[: NAME]` for no new one, or `# learning: NAME`. Before that, each may set fields of its events: `country CH bytes 12`, by
 //! their names in the event schema, where `%` stands for the number of the event. Times are UTC; history starts on a Monday.
 
 mod expected;
