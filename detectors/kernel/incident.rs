@@ -351,8 +351,19 @@ mod tests {
     fn find(
         incidents: &mut Incidents,
         subject: &str,
-        (ts, front): (Timestamp, Timestamp),
+        times: (Timestamp, Timestamp),
         p: f64,
+    ) -> Result<Option<Told>, Limit> {
+        tell(incidents, subject, times, Some(p), Severity::Low)
+    }
+
+    /// Makes a finding with this p-value, or that a rule is broken, and publishes it.
+    fn tell(
+        incidents: &mut Incidents,
+        subject: &str,
+        (ts, front): (Timestamp, Timestamp),
+        p: Option<f64>,
+        severity: Severity,
     ) -> Result<Option<Told>, Limit> {
         let event = Event {
             ts,
@@ -364,7 +375,7 @@ mod tests {
         let baseline = Baseline::new(ts.minus(Span::WEEK.times(9)));
         let finding = Finding {
             subject: subject.into(),
-            p_value: Some(PValue::new(p)),
+            p_value: p.map(PValue::new),
             begins: 1.0,
             summary: String::new(),
             expected: String::new(),
@@ -383,7 +394,7 @@ mod tests {
         };
         let occasion = Occasion::at(&event, front, &baseline, measure);
         let at = incidents.note(&CARD, finding, &occasion)?;
-        let told = incidents.publish(at, Severity::Low, false);
+        let told = incidents.publish(at, severity, false);
         Ok(told.map(|(incident, _)| Told {
             id: incident.id,
             revision: incident.revision,
@@ -492,6 +503,52 @@ mod tests {
         let second = raise(&mut incidents, 241, 1e-6).expect("opens anew");
         assert_ne!(first.id, second.id);
         assert_eq!(second.revision, 1);
+    }
+
+    /// The minutes at which an incident of this sort opens anew, where it is found every day for six weeks.
+    fn opened(p: Option<f64>, severity: Severity) -> (Vec<i64>, usize) {
+        let (mut incidents, mut opened, mut updates) = (Incidents::default(), Vec::new(), 0);
+        for day in 0..42 {
+            let ts = at(day * 1440);
+            let told = tell(&mut incidents, "s", (ts, ts), p, severity);
+            match told.expect("there is room") {
+                Some(told) if told.revision == 1 => opened.push(day),
+                Some(_) => updates += 1,
+                None => {}
+            }
+        }
+        (opened, updates)
+    }
+
+    #[test]
+    fn what_comes_back_every_day_is_one_incident_for_a_week_or_four() {
+        let (low, _) = opened(Some(1e-6), Severity::Low);
+        assert_eq!(low.len(), 42);
+        let (medium, updates) = opened(Some(1e-6), Severity::Medium);
+        assert_eq!(medium, [0, 8, 16, 24, 32, 40]);
+        assert!(updates < 42 - medium.len(), "{updates}");
+        let (rule, updates) = opened(None, Severity::Medium);
+        assert_eq!(rule, [0, 29]);
+        assert_eq!(updates, 40, "each day on which a rule is broken is told");
+    }
+
+    #[test]
+    fn what_others_find_goes_on_with_the_case_at_hand_and_is_named_once() {
+        let mut incidents = Incidents::default();
+        let day = |hours: i64| (at(hours * 60), at(hours * 60));
+        let told = |incidents: &mut Incidents, subject: &str, hours, severity| {
+            let told = tell(incidents, subject, day(hours), Some(1e-6), severity);
+            told.expect("there is room").expect("it is news")
+        };
+        told(&mut incidents, "low", 0, Severity::Low);
+        assert_eq!(incidents.case(at(60)), None);
+        let case = told(&mut incidents, "case", 1, Severity::Medium);
+        let at_work = incidents.case(at(25 * 60)).expect("a case");
+        assert_eq!(incidents.kept[at_work].id, case.id);
+        assert!(incidents.join(at_work, 0));
+        assert!(!incidents.join(at_work, 0));
+        assert_eq!(incidents.kept[at_work].joined, ["test: low".into()]);
+        assert_eq!(incidents.case(at(28 * 60)), None);
     }
 
     #[test]
