@@ -152,6 +152,15 @@ impl Incidents {
             .map(|(at, _)| at)
     }
 
+    /// Keeps the case at hand open: the incident at `at`, perhaps another, has just found something.
+    pub(crate) fn go_on(&mut self, at: usize, ts: Timestamp) {
+        if let Some(case) = self.case(ts).filter(|case| *case != at)
+            && let Some(case) = self.kept.get_mut(case)
+        {
+            case.last = case.last.max(ts);
+        }
+    }
+
     /// Lets what the incident at `from` has found go on with the one at `at`; tells whether that is the
     /// first of it.
     pub(crate) fn join(&mut self, at: usize, from: usize) -> bool {

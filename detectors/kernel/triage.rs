@@ -154,6 +154,7 @@ fn weigh(
     let Some(id) = incidents.get(at).map(|incident| incident.id) else {
         return Ok((None, Common::default()));
     };
+    incidents.go_on(at, occasion.ts);
     let Measure {
         thresholds, common, ..
     } = occasion.measure;
