@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Sighting};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -112,6 +112,17 @@ impl Replay {
     /// The alerts raised since the last call, in order.
     pub fn take_alerts(&mut self) -> Vec<Alert> {
         std::mem::take(&mut self.alerts)
+    }
+
+    /// Lets the engines of partitions seen so far keep every finding; see [`Engine::keep_sightings`].
+    pub fn keep_sightings(&mut self) {
+        self.engines.values_mut().for_each(Engine::keep_sightings);
+    }
+
+    /// The findings kept since the last call, whatever became of them.
+    pub fn take_sightings(&mut self) -> Vec<Sighting> {
+        let engines = self.engines.values_mut();
+        engines.flat_map(Engine::take_sightings).collect()
     }
 
     /// The engines, by partition.

@@ -99,9 +99,13 @@ impl Detector for Drift {
     /// published, then on the first, second, fourth and eighth day after: the same shift is told less
     /// and less often.
     fn review(&self, over: &Closed, _profile: &Profile<'_>, state: &State) -> Verdict {
+        // What a venue's holiday brings is no shift.
         let Closed::Day(day) = over else {
             return Verdict::Normal;
         };
+        if day.free {
+            return Verdict::Normal;
+        }
         let Some(step) = self.step(day, state) else {
             return Verdict::Normal;
         };
@@ -117,8 +121,8 @@ impl Detector for Drift {
                 state.fano = hour.expected.fano as f32;
                 return;
             }
-            Closed::Day(day) => day,
-            Closed::Session(_) => return,
+            Closed::Day(day) if !day.free => day,
+            Closed::Day(_) | Closed::Session(_) => return,
         };
         if let Some(step) = self.step(day, state) {
             state.follow(&step, day, self.config.accepted_after.get());

@@ -1,5 +1,8 @@
 //! The vocabulary: events, time, baselines, detectors, and the engine that drives them.
 
+#[cfg(feature = "ablation")]
+pub mod ablation;
+
 pub mod time;
 
 pub mod event;

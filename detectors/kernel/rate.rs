@@ -159,6 +159,8 @@ impl<const SLOTS: usize> Rate<SLOTS> {
         let high = expected.mean + 6.0 * deviation + 3.0;
         let low = (expected.mean - 6.0 * deviation).max(0.0);
         let warm = self.days() >= WARM_DAYS;
+        #[cfg(feature = "ablation")]
+        let warm = warm && !super::ablation::without(super::ablation::Part::Winsorising);
         let count = count as f64;
         self.above = if count > high {
             self.above.saturating_add(1)

@@ -39,6 +39,10 @@ impl Surprise {
         if surprise <= Self::FROM {
             return ln_p;
         }
+        #[cfg(feature = "ablation")]
+        if super::ablation::without(super::ablation::Part::Tail) {
+            return ln_p;
+        }
         let rate = ((self.over + 0.4) / (self.windows + 20.0)).min(0.2);
         let index = ((5.0 * index + self.excess) / (5.0 + self.over)).clamp(0.05, 1.5);
         let fitted = libm::log(rate) - libm::log(surprise / Self::FROM) / index;

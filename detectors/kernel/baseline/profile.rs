@@ -3,6 +3,8 @@
 use chrono_tz::Tz;
 
 use super::{Baseline, COUNTED_FROM, Day};
+#[cfg(feature = "ablation")]
+use crate::kernel::ablation;
 use crate::kernel::event::Event;
 use crate::kernel::groups::Group;
 use crate::kernel::hot::{Hot, Hour, Now};
@@ -85,6 +87,8 @@ impl Profile<'_> {
     #[must_use]
     pub fn expected_among_peers(&self, hour: &Hour, now: Timestamp) -> Expected {
         let counted = self.closed.age(Timestamp::from_hour(hour.start)) >= COUNTED_FROM;
+        #[cfg(feature = "ablation")]
+        let counted = counted && !ablation::without(ablation::Part::Nowcast);
         let groups = self.groups.iter().flatten().filter(|_| counted);
         let times = groups
             .map(|group| group.others(hour, now))

@@ -1,0 +1,237 @@
+//! A simulated bank, watched by everything that is compared.
+
+use std::collections::BTreeMap;
+use std::io::{Error, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use nhiwatch::calendars;
+use nhiwatch::inventory::Inventory;
+use nhiwatch::replay::Replay;
+use nhiwatch::scoring::incidents::Incidents;
+use nhiwatch::simulate::{Attack, Bank, Label, Nuisance, Plan};
+use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::ablation::{Part, leave_out};
+use nhiwatch_detectors::kernel::budget::Budget;
+use nhiwatch_detectors::kernel::detector::Severity;
+use nhiwatch_detectors::kernel::engine::{Decision, Limits, Sighting};
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+
+use super::rivals;
+
+/// Something that was found of somebody, and how strange it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Alarm {
+    pub(crate) identity: String,
+    pub(crate) ts: Timestamp,
+    pub(crate) score: f64,
+}
+
+/// What all methods said of one bank in the days that are scored.
+pub(crate) struct Watched {
+    /// By method, as [`methods`] names them.
+    pub(crate) alarms: Vec<Vec<Alarm>>,
+    /// What the whole product published as `medium` or more: one alarm each.
+    pub(crate) published: Vec<Alarm>,
+    pub(crate) labels: Vec<Label>,
+    /// Identities, times the years that are scored.
+    pub(crate) identity_years: f64,
+}
+
+/// The parts of ours that are left out in turn.
+const LEFT_OUT: [Option<Part>; 4] = [
+    None,
+    Some(Part::Tail),
+    Some(Part::Winsorising),
+    Some(Part::Nowcast),
+];
+
+/// What is compared at the same number of false alarms.
+pub(crate) fn methods() -> Vec<&'static str> {
+    let ours = [
+        "`api-volume` alone",
+        "`api-volume` without the tail of each identity",
+        "`api-volume` without cutting back what it learns",
+        "`api-volume` without what busy peers explain",
+    ];
+    ours.into_iter().chain(rivals::NAMES).collect()
+}
+
+/// What a bank is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Size {
+    pub(crate) identities: usize,
+    pub(crate) days: u32,
+    pub(crate) attacks: &'static str,
+    pub(crate) strength: f64,
+    pub(crate) harmless: bool,
+}
+
+/// Makes the bank of `seed` and lets everything watch it.
+pub(crate) fn watch(seed: u64, size: &Size) -> Result<Watched> {
+    let mut plan = Plan::new(size.identities, size.days, seed);
+    plan = plan.until(NaiveDate::from_ymd_opt(2026, 12, 4).unwrap_or_default());
+    plan.attacks = Attack::list(size.attacks).map_err(Error::other)?;
+    plan.strength = size.strength;
+    plan.native = true;
+    if size.harmless {
+        plan.nuisances = Nuisance::standard(size.identities);
+    }
+    let bank = Bank::new(&plan).map_err(Error::other)?;
+    let start = Timestamp::from_micros(plan.start.timestamp_micros());
+    let scored = start.plus(Span::DAY.times(LEARNED));
+    let mut ours = ours(&bank, seed)?;
+    let mut rivals = Rivals::new(start);
+    let mut incidents = Incidents::default();
+    let mut alarms: Vec<Vec<Alarm>> = vec![Vec::new(); methods().len()];
+    for line in bank.events() {
+        for (nth, (part, replay)) in (0..).zip(&mut ours) {
+            leave_out(*part);
+            let told = replay.event(0, &line.identity, &line.json);
+            told.map_err(|reject| Error::other(format!("{reject:?}")))?;
+            let raised = replay.take_alerts();
+            if nth == 0 {
+                raised.iter().for_each(|alert| incidents.note(alert));
+            }
+        }
+        leave_out(None);
+        rivals.count(&line.identity, Timestamp::from_micros(line.ts_micros));
+    }
+    for (method, (_, replay)) in ours.iter_mut().enumerate() {
+        let found = replay.take_sightings().into_iter();
+        alarms[method] = found.filter_map(alarm).collect();
+    }
+    alarms[ours.len()..].clone_from_slice(&rivals.close());
+    for told in &mut alarms {
+        told.retain(|alarm| alarm.ts >= scored);
+        told.sort_by(|a, b| (&a.identity, a.ts).cmp(&(&b.identity, b.ts)));
+    }
+    let severe = incidents
+        .iter()
+        .filter(|it| it.severity >= Severity::Medium && it.last >= scored);
+    let published = severe.map(|it| Alarm {
+        identity: it.identity.clone(),
+        ts: it.first_from(scored),
+        score: 1.0,
+    });
+    let days = f64::from(size.days) - LEARNED as f64;
+    Ok(Watched {
+        alarms,
+        published: published.collect(),
+        labels: bank.labels(),
+        identity_years: size.identities as f64 * days / 365.25,
+    })
+}
+
+/// What a finding of `api-volume` weighs.
+fn alarm(sighting: Sighting) -> Option<Alarm> {
+    (sighting.detector == "api-volume").then(|| Alarm {
+        score: sighting.finding.weight().unwrap_or(0.0),
+        identity: sighting.identity,
+        ts: sighting.ts,
+    })
+}
+
+/// Ours, whole and without each part.
+fn ours(bank: &Bank, seed: u64) -> Result<Vec<(Option<Part>, Replay)>> {
+    let file: PathBuf = std::env::temp_dir().join(format!(
+        "nhiwatch-ablations-{}-{seed}.yaml",
+        std::process::id()
+    ));
+    let list: String = bank.inventory().map(|entry| entry.yaml()).collect();
+    std::fs::write(&file, format!("identities:\n{list}"))?;
+    let inventory = Inventory::load(Some(&file));
+    std::fs::remove_file(&file)?;
+    let inventory = inventory.map_err(|faults| Error::other(format!("{faults:?}")))?;
+    let calendars = calendars::load(None).map_err(|fault| Error::other(format!("{fault:?}")))?;
+    let decision = Decision::new(
+        &Configs::default(),
+        &Budget::default(),
+        &Limits::default(),
+        &calendars,
+        "",
+    );
+    let decision = Arc::new(decision);
+    let each = |part: Option<Part>| {
+        let mut replay = Replay::new(Arc::clone(&decision));
+        for entry in inventory.entries() {
+            let told = replay.declare(0, entry);
+            told.map_err(|reject| Error::other(format!("{reject:?}")))?;
+        }
+        replay.keep_sightings();
+        Ok((part, replay))
+    };
+    LEFT_OUT.into_iter().map(each).collect()
+}
+
+/// The rivals of every identity, fed by the hour.
+struct Rivals {
+    start: Timestamp,
+    identities: BTreeMap<String, Counted>,
+    alarms: Vec<Vec<Alarm>>,
+}
+
+/// One identity's hour at hand, and those who judge it.
+struct Counted {
+    hour: usize,
+    calls: f64,
+    judges: [Box<dyn rivals::Rival>; 4],
+}
+
+impl Rivals {
+    fn new(start: Timestamp) -> Self {
+        Self {
+            start,
+            identities: BTreeMap::new(),
+            alarms: vec![Vec::new(); rivals::NAMES.len()],
+        }
+    }
+
+    fn count(&mut self, identity: &str, ts: Timestamp) {
+        let hour = (ts.since(self.start).seconds() / 3600).max(0) as usize;
+        if !self.identities.contains_key(identity) {
+            let new = Counted {
+                hour: 0,
+                calls: 0.0,
+                judges: rivals::all(),
+            };
+            self.identities.insert(identity.to_owned(), new);
+        }
+        if let Some(counted) = self.identities.get_mut(identity) {
+            counted.until(hour, identity, self.start, &mut self.alarms);
+            counted.calls += 1.0;
+        }
+    }
+
+    fn close(mut self) -> Vec<Vec<Alarm>> {
+        for (identity, counted) in &mut self.identities {
+            let next = counted.hour + 1;
+            counted.until(next, identity, self.start, &mut self.alarms);
+        }
+        self.alarms
+    }
+}
+
+impl Counted {
+    /// Lets the hours before `hour` be judged.
+    fn until(&mut self, hour: usize, identity: &str, start: Timestamp, alarms: &mut [Vec<Alarm>]) {
+        while self.hour < hour {
+            for (judge, alarms) in self.judges.iter_mut().zip(&mut *alarms) {
+                let score = judge.score(self.hour, self.calls);
+                if score > 1.0 {
+                    alarms.push(Alarm {
+                        identity: identity.to_owned(),
+                        ts: start.plus(Span::HOUR.times(self.hour as i64 + 1)),
+                        score,
+                    });
+                }
+            }
+            self.hour += 1;
+            self.calls = 0.0;
+        }
+    }
+}
+
+/// Days that are watched before anything is scored.
+const LEARNED: i64 = 28;

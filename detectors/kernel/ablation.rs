@@ -1,0 +1,27 @@
+//! Parts of what we do that a bench leaves out, to see what they are worth; not in any other build.
+
+use std::cell::Cell;
+
+/// A part that can be left out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// The tail that is learned for each identity.
+    Tail,
+    /// Cutting back what stands out before it is learned.
+    Winsorising,
+    /// What busy peers explain.
+    Nowcast,
+}
+
+thread_local! {
+    static WITHOUT: Cell<Option<Part>> = const { Cell::new(None) };
+}
+
+/// Lets every engine of this thread do without `part` from now on.
+pub fn leave_out(part: Option<Part>) {
+    WITHOUT.set(part);
+}
+
+pub(crate) fn without(part: Part) -> bool {
+    WITHOUT.get() == Some(part)
+}
