@@ -6,6 +6,7 @@ default:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --bench ablations --features ablation -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 # Every test that needs nothing but this checkout
@@ -19,6 +20,10 @@ bench *ARGS:
 # How often the detectors are wrong while nothing is: --quick, --full, --dev, --write
 calibration *ARGS:
     cargo bench --bench calibration -- {{ARGS}}
+
+# What other ways to judge volume see at the same number of false alarms: --quick, --dev, --write
+ablations *ARGS:
+    cargo bench --bench ablations --features ablation -- {{ARGS}}
 
 # The statistics on real data, from the folder in NHIWATCH_REAL_DATA: --write
 real-data *ARGS:
