@@ -87,7 +87,10 @@ impl Cadence {
         self.off *= kept;
         self.missed *= kept;
         let (steps, late) = self.phase(start);
-        if !on_rest && libm::fabs(late) <= self.tolerance() {
+        // What moves with a clock is on time, but says nothing of how far runs are off.
+        let off = libm::fabs(late);
+        let moved = seconds(moved(start, self.period));
+        if !on_rest && off <= self.tolerance() + moved {
             self.strays = 0;
             self.on_time = start;
             self.on += 1.0;
@@ -99,9 +102,9 @@ impl Cadence {
                 passed
             };
             self.missed += skipped.clamp(0.0, 3.0) as f32;
-            if steps <= STEPS_MAX {
+            if steps <= STEPS_MAX && off <= self.tolerance() {
                 self.period += PACE * (late / steps.max(1.0)) as f32;
-                self.jitter += PACE * (libm::fabs(late) as f32 - self.jitter);
+                self.jitter += PACE * (off as f32 - self.jitter);
             }
         } else {
             self.off += 1.0;
@@ -336,9 +339,12 @@ impl Cadence {
     }
 }
 
-/// By how much a run of at most two a day may be off because clocks have changed.
+/// By how much a run may be off because clocks have changed, of who follows a clock: it runs once in some
+/// half days.
 fn moved(at: Timestamp, period: f32) -> Span {
-    if period >= 43_200.0 && at.clocks_moved(FORTNIGHT) != 0 {
+    let halves = f64::from(period) / 43_200.0;
+    let off = libm::fabs(halves - libm::round(halves).max(1.0));
+    if off < WHOLE_HALVES && at.clocks_moved(FORTNIGHT) != 0 {
         Span::HOUR
     } else {
         Span::from_micros(0)
@@ -368,6 +374,8 @@ const STRAYS_TOLD: u8 = 2;
 const AGAIN: f64 = 0.25;
 /// Half-life of the counts, in days.
 const HALF_LIFE: f64 = 58.0;
+/// How far a period may be from whole half days, in half days.
+const WHOLE_HALVES: f64 = 0.04;
 /// How fast period and jitter follow.
 const PACE: f32 = 0.1;
 const FORTNIGHT: Span = Span::WEEK.times(2);
