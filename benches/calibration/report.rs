@@ -14,6 +14,8 @@ use super::watch::{Seen, Test, UNSCORED, WEEKS};
 const LEVELS: [f64; 5] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
 const DAYS: f64 = (WEEKS - UNSCORED) as f64 * 7.0;
 const DAYS_PER_YEAR: f64 = 365.25;
+/// Days that the tail of an identity rests on at most: the sum over all past of what is left of each.
+const TAIL_DAYS: f64 = 84.0;
 
 /// The whole report, in Markdown.
 pub(crate) fn report(seen: &Seen, seeds: &[u64], command: &str) -> Result<String, std::fmt::Error> {
@@ -184,9 +186,12 @@ fn resolution(out: &mut String, seen: &Seen) -> std::fmt::Result {
         out,
         "\n## Resolution\n\
          \n\
-         The smallest p-value there was, beside about the smallest that so many tests would bring by chance.\n\
+         What the data of one identity can show: one over the windows that its own tail rests on, {TAIL_DAYS} days of \
+         them with a half-life of 58. Below it a p-value goes by the shape of that tail. Beside it the smallest \
+         p-value there was, and about the smallest that so many tests would bring by chance.\n\
          \n\
-         | detector | begins at | tests | smallest, without storms | by chance |\n|---|---|---|---|---|\n"
+         | detector | begins at | of one identity | tests | smallest, without storms | by chance |\n\
+         |---|---|---|---|---|---|\n"
     )?;
     for (test, windows) in &seen.windows {
         let begins = test.begins();
@@ -195,8 +200,9 @@ fn resolution(out: &mut String, seen: &Seen) -> std::fmt::Result {
         let smallest = counted.map(|(_, p)| *p).fold(1.0, f64::min);
         writeln!(
             out,
-            "| {} | {begins:.2e} | {tests:.0} | {smallest:.1e} | {:.1e} |",
+            "| {} | {begins:.2e} | {:.1e} | {tests:.0} | {smallest:.1e} | {:.1e} |",
             test.detector,
+            begins / FINDINGS_PER_DAY / TAIL_DAYS,
             1.0 / tests
         )?;
     }

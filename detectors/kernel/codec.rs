@@ -16,7 +16,7 @@ use super::risk::Risk;
 pub const META: &[u8] = b"\0meta";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 12;
+const LAYOUT: u8 = 13;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]

@@ -37,6 +37,8 @@ pub(crate) struct Incident {
     told: u16,
     /// What others have found that goes on with it, at most [`JOINED_MAX`].
     pub(crate) joined: Vec<Box<str>>,
+    /// The incident that it goes on with, if it does.
+    joins: Option<IncidentId>,
     pub(crate) events: Vec<Box<str>>,
     /// What it last found, while it may still be published for the first time or anew.
     pub(crate) latest: Option<Box<Latest>>,
@@ -164,18 +166,21 @@ impl Incidents {
     /// Lets what the incident at `from` has found go on with the one at `at`; tells whether that is the
     /// first of it.
     pub(crate) fn join(&mut self, at: usize, from: usize) -> bool {
-        let Some(found) = self.kept.get(from) else {
+        let Some(id) = self.kept.get(at).map(|case| case.id) else {
             return false;
         };
-        let (detector, subject) = (&found.detector, &found.subject);
-        let (name, last) = (format!("{detector}: {subject}"), found.last);
-        let Some(case) = self.kept.get_mut(at) else {
+        let Some(found) = self.kept.get_mut(from) else {
             return false;
         };
-        case.last = case.last.max(last);
-        let new = !case.joined.iter().any(|joined| **joined == *name);
-        if new && case.joined.len() < JOINED_MAX {
-            case.joined.push(name.into());
+        let new = found.joins.replace(id) != Some(id);
+        let name = format!("{}: {}", found.detector, found.subject);
+        let last = found.last;
+        if let Some(case) = self.kept.get_mut(at) {
+            case.last = case.last.max(last);
+            let named = case.joined.iter().any(|joined| **joined == *name);
+            if !named && case.joined.len() < JOINED_MAX {
+                case.joined.push(name.into());
+            }
         }
         new
     }
@@ -245,6 +250,7 @@ impl Incidents {
             days: 0,
             told: 0,
             joined: Vec::new(),
+            joins: None,
             events: Vec::new(),
             latest: None,
         });
@@ -558,6 +564,10 @@ mod tests {
         assert!(!incidents.join(at_work, 0));
         assert_eq!(incidents.kept[at_work].joined, ["test: low".into()]);
         assert_eq!(incidents.case(at(28 * 60)), None);
+        // The same again, after the first has closed, is news though its name is known.
+        told(&mut incidents, "low", 7, Severity::Low);
+        assert!(incidents.join(at_work, 2));
+        assert_eq!(incidents.kept[at_work].joined.len(), 1);
     }
 
     #[test]
