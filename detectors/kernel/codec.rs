@@ -5,6 +5,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::Baseline;
 use super::detector::Detector;
@@ -16,7 +17,7 @@ use super::risk::Risk;
 pub const META: &[u8] = b"\0meta";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 13;
+const LAYOUT: u8 = 14;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]
@@ -117,14 +118,26 @@ impl DetectorState {
     }
 }
 
-/// Writes `value` as a payload into `to`, replacing what was there.
+/// Writes `value` as a payload into `to`, replacing what was there: the layout, a checksum of the message,
+/// and the message.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) {
     to.clear();
     to.push(LAYOUT);
+    to.extend([0; CHECKSUM]);
     // Writing into a vector fails only for values without a known length, of which we have none.
     let written = postcard::to_extend(value, std::mem::take(to));
     *to = written.unwrap_or_default();
+    if let Some((head, message)) = to.split_at_mut_checked(1 + CHECKSUM) {
+        head[1..].copy_from_slice(&checksum(message));
+    }
 }
+
+/// What tells a damaged message from a whole one; no defence against who wants to forge one.
+fn checksum(message: &[u8]) -> [u8; CHECKSUM] {
+    (xxh3_64(message) as u32).to_le_bytes()
+}
+
+const CHECKSUM: usize = 4;
 
 /// Bytes that `value` takes in a payload.
 pub(crate) fn size<T: Serialize + ?Sized>(value: &T) -> usize {
@@ -134,7 +147,12 @@ pub(crate) fn size<T: Serialize + ?Sized>(value: &T) -> usize {
 /// Reads a payload.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
     match payload {
-        [LAYOUT, message @ ..] => postcard::from_bytes(message).map_err(|error| error.to_string()),
+        [LAYOUT, rest @ ..] => match rest.split_first_chunk::<CHECKSUM>() {
+            Some((sum, message)) if *sum == checksum(message) => {
+                postcard::from_bytes(message).map_err(|error| error.to_string())
+            }
+            _ => Err("the record is damaged: its checksum does not fit".to_owned()),
+        },
         [other, ..] => Err(format!(
             "layout {other} is not layout {LAYOUT}, which this version reads"
         )),

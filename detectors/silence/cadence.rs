@@ -173,7 +173,8 @@ impl Cadence {
         run: Timestamp,
         baseline: &'a Baseline,
     ) -> impl Iterator<Item = Timestamp> + 'a {
-        let slots = (seconds(LOOKED_AHEAD) / f64::from(self.period).max(60.0)) as i64;
+        let shortest = f64::from(self.period).max(seconds(QUIET));
+        let slots = (seconds(LOOKED_AHEAD) / shortest) as i64;
         let at = move |nth: i64| {
             let wait = nth as f64 * f64::from(self.period);
             run.plus(Span::from_micros((wait * 1e6) as i64))

@@ -53,8 +53,9 @@ fn stored(identity: &str, mut act: impl FnMut(i64, &mut dyn FnMut(Event<'_>))) -
             written += payload.map_or(0, <[u8]>::len);
         }
     });
-    // The layout's number, whether it has failed, and how many states there are.
-    assert!((total..total + 8).contains(&written), "{total} {written}");
+    // Of two records the layout's number and the checksum; whether it has failed, and how many states
+    // there are.
+    assert!((total..total + 16).contains(&written), "{total} {written}");
     parts.insert("all".to_owned(), total);
     parts
 }

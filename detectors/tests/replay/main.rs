@@ -140,3 +140,22 @@ fn a_damaged_record_is_refused_by_name() {
     assert!(error.to_string().contains("svc-"), "{error}");
     assert!(fresh.restore(b"?", b"").is_err());
 }
+
+#[test]
+fn a_record_with_any_bit_changed_is_refused() {
+    let records = log(1);
+    let (mut engine, mut store) = (engine(Limits::default()), Store::default());
+    let mut alerts = Vec::new();
+    for record in &records[..3000] {
+        engine.handle(&record.input(), &mut alerts);
+    }
+    store.save(&mut engine);
+    for (key, payload) in &store.0 {
+        for at in (0..payload.len()).step_by(1 + payload.len() / 50) {
+            let mut damaged = payload.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let mut other = records::engine(Limits::default());
+            assert!(other.restore(key, &damaged).is_err(), "{key:?}, byte {at}");
+        }
+    }
+}
