@@ -273,6 +273,11 @@ impl Incident {
         now.since(self.last) <= QUIET && now.since(self.opened) <= LONGEST
     }
 
+    /// Whether it was published, by itself or as what another goes on with.
+    pub(crate) fn is_told(&self) -> bool {
+        self.revision > 0 || self.joins.is_some()
+    }
+
     /// Whether it was published as `medium` or more.
     pub(crate) fn is_case(&self) -> bool {
         self.revision > 0 && self.published.2 >= Severity::Medium
@@ -560,6 +565,12 @@ mod tests {
         let case = told(&mut incidents, "case", 1, Severity::Medium);
         let at_work = incidents.case(at(25 * 60)).expect("a case");
         assert_eq!(incidents.kept[at_work].id, case.id);
+        let quiet = find(&mut incidents, "quiet", day(1), 0.9);
+        assert!(quiet.is_ok() && incidents.join(at_work, 2));
+        incidents.kept[2].revision = 0;
+        assert!(incidents.kept[2].is_told(), "it is held back from learning");
+        incidents.kept.pop();
+        incidents.kept[at_work].joined.clear();
         assert!(incidents.join(at_work, 0));
         assert!(!incidents.join(at_work, 0));
         assert_eq!(incidents.kept[at_work].joined, ["test: low".into()]);

@@ -134,7 +134,7 @@ pub(crate) fn triage(
         ),
         Some(bits) => weigh(card, bits, at, incidents, risk, occasion)?,
     };
-    let suspect = incidents.get(at).is_some_and(|it| it.revision > 0);
+    let suspect = incidents.get(at).is_some_and(Incident::is_told);
     Ok(Outcome {
         alert,
         suspect,
