@@ -85,13 +85,16 @@ impl Count {
                 ("day", format!("{date} {zone}"), visits, None)
             }
         };
+        let article = if unit == "hour" { "an" } else { "a" };
         let summary = match passed {
             Some(minutes) => format!(
                 "{calls} calls within {minutes} minutes of the hour, where the whole hour brings \
                  about {mean:.0}"
             ),
-            None if many => format!("{calls} calls in a {unit} that brings about {mean:.0}"),
-            None => format!("only {calls} calls in a {unit} that brings about {mean:.0}"),
+            None if many => {
+                format!("{calls} calls in {article} {unit} that brings about {mean:.0}")
+            }
+            None => format!("only {calls} calls in {article} {unit} that brings about {mean:.0}"),
         };
         let deviation = libm::sqrt(expected.variance());
         let (ratio, clears) = if many {
@@ -119,7 +122,7 @@ impl Count {
                 ("spread", format!("{:.3}", expected.spread)),
             ]),
             clears: format!(
-                "the identity keeps this level for more than a week, or a {unit} stays {ratio} \
+                "the identity keeps this level for more than a week, or {article} {unit} stays {ratio} \
                  {clears:.0}"
             ),
             severity: None,

@@ -15,7 +15,7 @@ use crate::kernel::detector::{Card, Detector, Family, Finding, Scope, Severity, 
 use crate::kernel::event::Event;
 use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
-use crate::kernel::options::{Calls, Days, Ratio};
+use crate::kernel::options::{Calls, Days, Ratio, Resources};
 use crate::kernel::tails::Expected;
 use crate::kernel::time::{Span, Timestamp};
 
@@ -35,7 +35,7 @@ pub struct Config {
     /// How many calls above, or below, the expected count a window must be.
     pub at_least_more: Calls,
     /// How many more different resources than usual an hour must touch.
-    pub at_least_resources: Calls,
+    pub at_least_resources: Resources,
     /// How long an identity is watched before it is judged.
     pub learning: Days,
 }
@@ -45,7 +45,7 @@ impl Default for Config {
         Self {
             at_least_times: Ratio::new(1.5),
             at_least_more: Calls::new(10.0),
-            at_least_resources: Calls::new(20.0),
+            at_least_resources: Resources::new(20.0),
             learning: Days::new(14.0),
         }
     }

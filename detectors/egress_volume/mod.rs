@@ -226,6 +226,7 @@ impl Window<'_> {
         let Self { kind, name, .. } = self;
         let (sum, usual) = (kind.text(self.sum), kind.text(weighed.usual));
         let times = self.sum / weighed.usual.max(1.0);
+        let article = if *name == "hour" { "an" } else { "a" };
         Finding {
             subject: format!("{} per {name}", kind.word()),
             p_value: Some(PValue::from_ln(weighed.ln_p)),
@@ -233,7 +234,7 @@ impl Window<'_> {
             summary: format!("{sum} moved within the {name}, where it moves about {usual}"),
             expected: format!(
                 "about {usual} in such {} (up to {:.1} times as much or as little)",
-                if *name == "hour" { "an hour" } else { "a day" },
+                format_args!("{article} {name}"),
                 weighed.factor
             ),
             observed: format!("{sum} in the {name} so far"),
@@ -245,7 +246,7 @@ impl Window<'_> {
                 ("ln_p_of_model", format!("{:.1}", weighed.ln_model)),
             ]),
             clears: format!(
-                "a {name} below {}, or a week in which it stays so",
+                "{article} {name} below {}, or a week in which it stays so",
                 kind.text(gate)
             ),
             severity: None,

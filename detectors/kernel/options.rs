@@ -56,6 +56,11 @@ bounded! {
 }
 
 bounded! {
+    /// A number of different resources.
+    Resources(1.0 ..= 1e6), "a number of resources"
+}
+
+bounded! {
     /// A number of days.
     Days(0.0 ..= 365.0), "a number of days"
 }
