@@ -84,7 +84,7 @@ impl Quarantine {
         });
     }
 
-    /// Holds back a day that ended in hour `end`. Of more than [`DAYS_MAX`], the oldest is never
+    /// Holds back a day that ended in hour `end`. Of more than two, the oldest is never
     /// learned.
     pub fn hold_day(&mut self, number: i64, calls: u64, end: i64) {
         if self.days.len() == DAYS_MAX {
