@@ -24,24 +24,37 @@ pub(crate) struct Incident {
     pub(crate) detector: Box<str>,
     pub(crate) subject: Box<str>,
     pub(crate) opened: Timestamp,
+    /// When its own detector last found something of it.
     last: Timestamp,
+    /// When anything was last found that keeps it open.
+    active: Timestamp,
     /// How often it was published; not at all while it is worth nothing by itself.
     pub(crate) revision: u32,
     pub(crate) findings: u32,
-    /// Findings and surprise in bits when it was last published, and how severe it was.
-    published: (u32, f64, Severity),
+    /// How it stood when it was last published.
+    published: Stand,
     /// Whether a rule was broken.
     rule: bool,
-    /// Days on which anything was found of it, and how many they were when it was last published.
+    /// Days on which anything was found of it.
     pub(crate) days: u16,
-    told: u16,
     /// What others have found that goes on with it, at most [`JOINED_MAX`].
     pub(crate) joined: Vec<Box<str>>,
-    /// The incident that it goes on with, if it does.
-    joins: Option<IncidentId>,
+    /// The incident that it goes on with, if it does, and how it stood when that was last told.
+    joins: Option<(IncidentId, Stand)>,
     pub(crate) events: Vec<Box<str>>,
     /// What it last found, while it may still be published for the first time or anew.
     pub(crate) latest: Option<Box<Latest>>,
+}
+
+/// How an incident stands: how large it is, and how severe.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Stand {
+    findings: u32,
+    /// Days on which anything was found of it.
+    days: u16,
+    /// The surprise of its latest finding, or, if more, of one before.
+    bits: f64,
+    severity: Severity,
 }
 
 /// A finding and what it came with.
@@ -85,6 +98,7 @@ impl Incidents {
         let another = incident.days == 0 || ts.day() > incident.last.day();
         incident.days = incident.days.saturating_add(u16::from(another));
         incident.last = incident.last.max(ts);
+        incident.active = incident.active.max(ts);
         incident.keep(occasion.uid);
         incident.latest = Some(Box::new(Latest {
             finding,
@@ -120,26 +134,14 @@ impl Incidents {
         joined: bool,
     ) -> Option<(&Incident, Severity)> {
         let incident = self.kept.get_mut(at)?;
-        let bits = incident.bits();
-        let (findings, surprise, before) = incident.published;
-        let news = incident.revision == 0
-            || joined
-            || incident.rule && incident.days > incident.told
-            || severity > before
-            || incident.findings >= findings.saturating_mul(2)
-            || bits >= surprise + UPDATE_BITS;
+        let before = (incident.revision > 0).then_some(incident.published);
+        let news = joined || before.is_none_or(|before| incident.has_grown(&before, severity));
         if !news {
             return None;
         }
-        let severity = if incident.revision == 0 {
-            severity
-        } else {
-            severity.max(before)
-        };
+        incident.published = incident.stand(before, severity);
         incident.revision += 1;
-        incident.told = incident.days;
-        incident.published = (incident.findings, bits.max(surprise), severity);
-        Some((incident, severity))
+        Some((incident, incident.published.severity))
     }
 
     /// The incident that an identity's analysts are at work on at `now`, if there is one: open, and
@@ -150,8 +152,14 @@ impl Incidents {
         };
         let cases = (0..).zip(&self.kept).filter(|(_, it)| at_work(it));
         cases
-            .max_by_key(|(at, it)| (it.last, *at))
+            .max_by_key(|(at, it)| (it.active, *at))
             .map(|(at, _)| at)
+    }
+
+    /// Whether the case at hand at `now` was closed for its age alone: it goes on, and must be told anew.
+    pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
+        let aged = |it: &Incident| it.is_case() && !it.is_open(now) && !it.is_quiet(now);
+        self.case(now).is_none() && self.kept.iter().any(aged)
     }
 
     /// Keeps the case at hand open: the incident at `at`, perhaps another, has just found something.
@@ -159,30 +167,35 @@ impl Incidents {
         if let Some(case) = self.case(ts).filter(|case| *case != at)
             && let Some(case) = self.kept.get_mut(case)
         {
-            case.last = case.last.max(ts);
+            case.active = case.active.max(ts);
         }
     }
 
-    /// Lets what the incident at `from` has found go on with the one at `at`; tells whether that is the
-    /// first of it.
-    pub(crate) fn join(&mut self, at: usize, from: usize) -> bool {
+    /// Lets what the incident at `from` has found go on with the one at `at`, as `severity`; tells whether
+    /// that is news: the first of it, or grown enough.
+    pub(crate) fn join(&mut self, at: usize, from: usize, severity: Severity) -> bool {
         let Some(id) = self.kept.get(at).map(|case| case.id) else {
             return false;
         };
         let Some(found) = self.kept.get_mut(from) else {
             return false;
         };
-        let new = found.joins.replace(id) != Some(id);
+        let before = found.joins.filter(|(joins, _)| *joins == id);
+        let before = before.map(|(_, stand)| stand);
+        let news = before.is_none_or(|before| found.has_grown(&before, severity));
+        if news {
+            found.joins = Some((id, found.stand(before, severity)));
+        }
         let name = format!("{}: {}", found.detector, found.subject);
-        let last = found.last;
+        let active = found.active;
         if let Some(case) = self.kept.get_mut(at) {
-            case.last = case.last.max(last);
+            case.active = case.active.max(active);
             let named = case.joined.iter().any(|joined| **joined == *name);
             if !named && case.joined.len() < JOINED_MAX {
                 case.joined.push(name.into());
             }
         }
-        new
+        news
     }
 
     /// The place of the incident `id`, if it is kept and was found something of that can be told.
@@ -218,7 +231,7 @@ impl Incidents {
         if self.kept.len() == INCIDENTS_MAX {
             let closed = (0..).zip(&self.kept);
             let closed = closed.filter(|(_, incident)| !incident.is_recent(occasion.now));
-            let oldest = closed.min_by_key(|(at, incident)| (incident.last, *at));
+            let oldest = closed.min_by_key(|(at, incident)| (incident.active, *at));
             let (at, oldest) = oldest.ok_or(Limit::Incidents)?;
             forgotten = forgotten.max(Some(oldest.opened.hour()));
             room = Some(at);
@@ -243,12 +256,17 @@ impl Incidents {
             subject: finding.subject.as_str().into(),
             opened: ts,
             last: ts,
+            active: ts,
             revision: 0,
             findings: 0,
-            published: (0, 0.0, Severity::Info),
+            published: Stand {
+                findings: 0,
+                days: 0,
+                bits: 0.0,
+                severity: Severity::Info,
+            },
             rule: finding.p_value.is_none(),
             days: 0,
-            told: 0,
             joined: Vec::new(),
             joins: None,
             events: Vec::new(),
@@ -260,17 +278,45 @@ impl Incidents {
 
 impl Incident {
     fn is_open(&self, now: Timestamp) -> bool {
-        let (quiet, longest) = match self.rule {
-            true => (HABIT_QUIET, HABIT_LONGEST),
-            false if self.is_case() => (CASE_QUIET, CASE_LONGEST),
-            false => (QUIET, LONGEST),
-        };
-        now.since(self.last) <= quiet && now.since(self.opened) <= longest
+        !self.is_quiet(now) && now.since(self.opened) <= self.bounds().1
+    }
+
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        now.since(self.active) > self.bounds().0
+    }
+
+    /// How long it may be quiet, and how old it may grow, before it closes.
+    fn bounds(&self) -> (Span, Span) {
+        if self.rule {
+            (HABIT_QUIET, HABIT_LONGEST)
+        } else if self.is_case() {
+            (CASE_QUIET, CASE_LONGEST)
+        } else {
+            (QUIET, LONGEST)
+        }
     }
 
     /// Whether it may not make room for another, however long it stays open.
     fn is_recent(&self, now: Timestamp) -> bool {
-        now.since(self.last) <= QUIET && now.since(self.opened) <= LONGEST
+        now.since(self.active) <= QUIET && now.since(self.opened) <= LONGEST
+    }
+
+    /// Whether it is news after it stood so: more severe, or larger.
+    fn has_grown(&self, before: &Stand, severity: Severity) -> bool {
+        severity > before.severity
+            || self.rule && self.days > before.days
+            || self.findings >= before.findings.saturating_mul(2)
+            || self.bits() >= before.bits + UPDATE_BITS
+    }
+
+    /// How it stands; what is told takes nothing back of what was told before.
+    fn stand(&self, before: Option<Stand>, severity: Severity) -> Stand {
+        Stand {
+            findings: self.findings,
+            days: self.days,
+            bits: before.map_or(0.0, |before| before.bits).max(self.bits()),
+            severity: before.map_or(severity, |before| before.severity.max(severity)),
+        }
     }
 
     /// Whether it was published, by itself or as what another goes on with.
@@ -280,7 +326,7 @@ impl Incident {
 
     /// Whether it was published as `medium` or more.
     pub(crate) fn is_case(&self) -> bool {
-        self.revision > 0 && self.published.2 >= Severity::Medium
+        self.revision > 0 && self.published.severity >= Severity::Medium
     }
 
     fn bits(&self) -> f64 {
@@ -504,7 +550,7 @@ mod tests {
         assert!(incidents.publish(0, Severity::Medium, false).is_none());
         for n in 6..20 {
             if let Some((_, severity)) = raise(&mut incidents, n, 1e-6)
-                .map(|_| incidents.kept[0].published.2)
+                .map(|_| incidents.kept[0].published.severity)
                 .map(|s| (0, s))
             {
                 assert_eq!(
@@ -566,18 +612,18 @@ mod tests {
         let at_work = incidents.case(at(25 * 60)).expect("a case");
         assert_eq!(incidents.kept[at_work].id, case.id);
         let quiet = find(&mut incidents, "quiet", day(1), 0.9);
-        assert!(quiet.is_ok() && incidents.join(at_work, 2));
+        assert!(quiet.is_ok() && incidents.join(at_work, 2, Severity::Medium));
         incidents.kept[2].revision = 0;
         assert!(incidents.kept[2].is_told(), "it is held back from learning");
         incidents.kept.pop();
         incidents.kept[at_work].joined.clear();
-        assert!(incidents.join(at_work, 0));
-        assert!(!incidents.join(at_work, 0));
+        assert!(incidents.join(at_work, 0, Severity::Medium));
+        assert!(!incidents.join(at_work, 0, Severity::Medium));
         assert_eq!(incidents.kept[at_work].joined, ["test: low".into()]);
         assert_eq!(incidents.case(at(28 * 60)), None);
         // The same again, after the first has closed, is news though its name is known.
         told(&mut incidents, "low", 7, Severity::Low);
-        assert!(incidents.join(at_work, 2));
+        assert!(incidents.join(at_work, 2, Severity::Medium));
         assert_eq!(incidents.kept[at_work].joined.len(), 1);
     }
 

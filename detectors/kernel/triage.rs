@@ -127,14 +127,17 @@ pub(crate) fn triage(
         .filter(|_| card.family == Family::Statistical);
     let rule = finding.severity.unwrap_or(card.severity);
     let at = incidents.note(card, finding, occasion)?;
+    let id = incidents.get(at).map(|incident| incident.id);
     let (alert, fresh) = match weight {
         None => (
             told(card, incidents, at, rule, None, occasion),
             Common::default(),
         ),
-        Some(bits) => weigh(card, bits, at, incidents, risk, occasion)?,
+        Some(bits) => weigh(card, bits, at, incidents, risk, occasion),
     };
-    let suspect = incidents.get(at).is_some_and(Incident::is_told);
+    // By its id: an incident of risk may have opened meanwhile, and places have moved.
+    let noted = id.and_then(|id| incidents.named(id));
+    let suspect = noted.is_some_and(Incident::is_told);
     Ok(Outcome {
         alert,
         suspect,
@@ -150,9 +153,9 @@ fn weigh(
     incidents: &mut Incidents,
     risk: &mut Option<Box<Risk>>,
     occasion: &Occasion<'_>,
-) -> Result<(Option<Alert>, Common), Limit> {
+) -> (Option<Alert>, Common) {
     let Some(id) = incidents.get(at).map(|incident| incident.id) else {
-        return Ok((None, Common::default()));
+        return (None, Common::default());
     };
     incidents.go_on(at, occasion.ts);
     let Measure {
@@ -167,14 +170,14 @@ fn weigh(
         let severity = reading.severity;
         let told = severity
             .and_then(|_| told(card, incidents, at, Severity::Info, Some(reading), occasion));
-        return Ok((told, Common::default()));
+        return (told, Common::default());
     };
     let risk = risk.get_or_insert_default();
     let called = risk.called(occasion.ts, thresholds, common, watched);
     let fresh = risk.note(occasion.ts, fingerprint, id, bits);
     let reading = risk.reading(thresholds, common, watched);
     let Some(worth) = reading.severity else {
-        return Ok((None, fresh));
+        return (None, fresh);
     };
     let mature = occasion.state() == BaselineState::Mature;
     let severity = |worth, incident: Option<&Incident>| {
@@ -190,14 +193,15 @@ fn weigh(
         .first()
         .filter(|(_, bits)| *bits >= reading.bits / 2.0)
         .and_then(|(id, _)| incidents.find(*id));
-    let goes_on = leading == Some(at) && incidents.get(at).is_some_and(|it| it.revision > 0);
+    let own = leading == Some(at) && incidents.get(at).is_some_and(|it| it.revision > 0);
+    let goes_on = own || incidents.is_overdue(occasion.ts);
     if worth == Severity::Low || called >= Some(worth) && !goes_on {
         if !risk.stands_out(thresholds, common, watched) {
-            return Ok((None, fresh));
+            return (None, fresh);
         }
         let severity = severity(Severity::Low, incidents.get(at));
         let told = told(card, incidents, at, severity, Some(reading), occasion);
-        return Ok((told, fresh));
+        return (told, fresh);
     }
     risk.call(worth);
     let leader = leading.and_then(|at| Some((at, card_of(&incidents.get(at)?.detector)?)));
@@ -209,11 +213,13 @@ fn weigh(
     if let Some(case) = case
         && let Some(card) = incidents.get(case).and_then(|it| card_of(&it.detector))
     {
-        let new = case != at && incidents.join(case, at);
-        let severity = severity(worth, incidents.get(case));
+        // What joins brings its own step with it.
+        let severity = [case, at].map(|at| severity(worth, incidents.get(at)));
+        let severity = severity[0].max(severity[1]);
+        let news = case != at && incidents.join(case, at, severity);
         let risk = Some(reading);
-        let told = published_as(card, incidents, case, severity, new, risk, occasion);
-        return Ok((told, fresh));
+        let told = published_as(card, incidents, case, severity, news, risk, occasion);
+        return (told, fresh);
     }
     let (at, card) = match leader {
         Some(leader) => leader,
@@ -224,12 +230,14 @@ fn weigh(
                 Some((name.into(), format!("{bits:.1} bits")))
             });
             let finding = accumulated(&reading, itemised.collect());
-            (incidents.note(&RISK, finding, occasion)?, &RISK)
+            // Where there is no room for it, the finding at hand is told in its place.
+            let opened = incidents.note(&RISK, finding, occasion);
+            opened.map_or((at, card), |at| (at, &RISK))
         }
     };
     let severity = severity(worth, incidents.get(at));
     let told = told(card, incidents, at, severity, Some(reading), occasion);
-    Ok((told, fresh))
+    (told, fresh)
 }
 
 /// How long the findings of an identity with this baseline have counted at `ts`; nothing while they
