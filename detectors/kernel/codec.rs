@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::Baseline;
 use super::detector::Detector;
-use super::incident::Incidents;
+use super::incidents::Incidents;
 use super::names::Symbol;
 use super::risk::Risk;
 

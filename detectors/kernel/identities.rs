@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use super::baseline::Baseline;
 use super::births::Births;
 use super::hot::Hot;
-use super::incident::Incidents;
+use super::incidents::Incidents;
 use super::inventory::Declared;
 use super::name::Name;
 use super::risk::Risk;

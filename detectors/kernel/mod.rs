@@ -52,6 +52,7 @@ pub mod limit;
 
 pub mod budget;
 mod incident;
+mod incidents;
 pub mod own;
 pub mod risk;
 pub mod triage;

@@ -7,7 +7,8 @@ use super::budget::Thresholds;
 use super::clock::SKEW;
 use super::detector::{Alert, BaselineState, Card, Evidence, Family, Finding, Mode, Severity};
 use super::event::Event;
-use super::incident::{Incident, Incidents};
+use super::incident::Incident;
+use super::incidents::Incidents;
 use super::limit::Limit;
 use super::own::{BASELINE, OWN, RISK};
 use super::risk::{Common, Reading, Risk};
@@ -226,8 +227,7 @@ fn weigh(
         None => {
             let itemised = parts.iter().filter_map(|(id, bits)| {
                 let incident = incidents.named(*id)?;
-                let name = format!("{}: {}", incident.detector, incident.subject);
-                Some((name.into(), format!("{bits:.1} bits")))
+                Some((incident.name().into(), format!("{bits:.1} bits")))
             });
             let finding = accumulated(&reading, itemised.collect());
             // Where there is no room for it, the finding at hand is told in its place.
