@@ -23,7 +23,7 @@ pub(crate) struct Incident {
     pub(crate) findings: u32,
     /// How it stood when it was last published.
     pub(super) published: Stand,
-    /// Whether a rule was broken.
+    /// Whether it speaks for itself, as a broken rule does.
     rule: bool,
     /// Days on which anything was found of it.
     pub(crate) days: u16,
@@ -129,6 +129,11 @@ impl Incident {
             self.joins = Some((case, self.stand(before, severity)));
         }
         news
+    }
+
+    /// Whether it is about the same as `other`.
+    pub(crate) fn is_about(&self, other: &Self) -> bool {
+        (&self.detector, &self.subject) == (&other.detector, &other.subject)
     }
 
     /// What another incident calls it where it joins that one.

@@ -92,10 +92,14 @@ impl Incidents {
             .map(|(at, _)| at)
     }
 
-    /// Whether the case at hand at `now` was closed for its age alone: it goes on, and must be told anew.
-    pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
-        let aged = |it: &Incident| it.is_case() && !it.is_open(now) && !it.is_quiet(now);
-        self.case(now).is_none() && self.kept.iter().any(aged)
+    /// The case that was closed by `now` for its age alone, where none has taken its place: it goes on, and
+    /// must be told anew.
+    pub(crate) fn overdue(&self, now: Timestamp) -> Option<&Incident> {
+        if self.case(now).is_some() {
+            return None;
+        }
+        let aged = |it: &&Incident| it.is_case() && !it.is_open(now) && !it.is_quiet(now);
+        self.kept.iter().rev().find(aged)
     }
 
     /// Keeps the case at hand open: the incident at `at`, perhaps another, has just found something.

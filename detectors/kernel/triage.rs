@@ -1,5 +1,8 @@
 //! Findings become incidents, and incidents alerts: one place for all detectors.
 
+#[cfg(test)]
+mod tests;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::{Accepted, Baseline};
@@ -190,12 +193,19 @@ fn weigh(
     };
     // Risk that has been called so severe already is no news; the finding may still be, alone.
     let parts = risk.parts(reading.memory);
-    let leading = parts
+    let mut leading = parts
         .first()
         .filter(|(_, bits)| *bits >= reading.bits / 2.0)
         .and_then(|(id, _)| incidents.find(*id));
-    let own = leading == Some(at) && incidents.get(at).is_some_and(|it| it.revision > 0);
-    let goes_on = own || incidents.is_overdue(occasion.ts);
+    let own = leading == Some(at) && incidents.get(at).is_some_and(Incident::is_told);
+    let overdue = incidents.overdue(occasion.ts);
+    let goes_on = own || overdue.is_some();
+    // What a case is about that was closed for its age opens the next.
+    if leading.is_none()
+        && overdue.is_some_and(|it| incidents.get(at).is_some_and(|own| it.is_about(own)))
+    {
+        leading = Some(at);
+    }
     if worth == Severity::Low || called >= Some(worth) && !goes_on {
         if !risk.stands_out(thresholds, common, watched) {
             return (None, fresh);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::detector::{Alert, Mode};
+use nhiwatch_detectors::kernel::detector::{Alert, Mode, Severity};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -34,18 +34,31 @@ fn watch(acts: &[Act], mut between: impl FnMut(usize) -> Vec<Timestamp>) -> (Vec
     (alerts, engine)
 }
 
-/// What was published: detector, identity, subject and id of each incident.
+/// What was told: the id of each incident that was `medium` or more, and on which days what was found of
+/// whom, whether by itself or as part of a case that was open.
 ///
 /// Without tool-chain: a chain is the order of a session's steps, and steps are taken in the order in
 /// which they come.
-fn incidents(alerts: &[Alert]) -> BTreeSet<(&'static str, String, String, String)> {
-    let chains = |alert: &&Alert| alert.detector != "tool-chain";
-    let named = |alert: &Alert| {
-        let id = alert.id.to_string();
-        let subject = alert.finding.subject.clone();
-        (alert.detector, alert.identity.clone(), subject, id)
-    };
-    alerts.iter().filter(chains).map(named).collect()
+fn told(alerts: &[Alert]) -> BTreeSet<(String, String)> {
+    let mut told = BTreeSet::new();
+    for alert in alerts.iter().filter(|it| it.detector != "tool-chain") {
+        if alert.severity >= Severity::Medium {
+            told.insert((alert.identity.clone(), alert.id.to_string()));
+        }
+        let mut found = vec![format!("{}: {}", alert.detector, alert.finding.subject)];
+        for (name, joined) in &alert.finding.evidence {
+            if name == "joined_by" {
+                found.extend(joined.split("; ").map(str::to_owned));
+            }
+        }
+        let day = &alert.ts.rfc3339()[..10];
+        told.extend(
+            found
+                .iter()
+                .map(|it| (alert.identity.clone(), format!("{day} {it}"))),
+        );
+    }
+    told
 }
 
 #[test]
@@ -56,11 +69,11 @@ fn events_that_still_count_make_the_same_incidents_in_any_order() {
         let (wanted, _) = watch(&acts, |_| Vec::new());
         let detectors: BTreeSet<_> = wanted.iter().map(|alert| alert.detector).collect();
         assert!(detectors.len() >= 5, "only {detectors:?}");
-        let wanted = incidents(&wanted);
+        let wanted = told(&wanted);
         made += wanted.len();
         let in_order = |most| {
             let (alerts, _) = watch(&shuffled(&acts, most, seed + 10), |_| Vec::new());
-            incidents(&alerts)
+            told(&alerts)
         };
         assert_eq!(in_order(Span::MINUTE.times(2)), wanted, "seed {seed}");
         let late = in_order(ALLOWED);
