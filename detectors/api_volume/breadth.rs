@@ -9,15 +9,15 @@ use crate::kernel::detector::{Finding, PValue, evidence};
 use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
 use crate::kernel::level::{Level, Weighed};
+use crate::kernel::patience::Patience;
 use crate::kernel::tally::Distinct;
-use crate::kernel::time::Timestamp;
+use crate::kernel::time::{HOURS_PER_DAY, Timestamp};
 
 /// What is usual of the resources in an identity's hours; some 50 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breadth {
     level: Level,
-    /// Days in a row that were held back.
-    suspect_days: u8,
+    patience: Patience,
 }
 
 impl Breadth {
@@ -33,7 +33,7 @@ impl Breadth {
         if count < config.at_least_resources.get() {
             return None;
         }
-        let season = season(hour);
+        let season = hour.season();
         let usual = self.level.usual(season)?;
         let gate = gate(usual, config);
         if count < gate || !worth_a_look(before, count, gate) {
@@ -46,31 +46,21 @@ impl Breadth {
     }
 
     pub(super) fn learn(&mut self, closed: &Closed, config: &Config) {
-        let patient = self.suspect_days < PATIENCE;
         match closed {
-            Closed::Hour(hour) if !(hour.suspect && patient) => {
+            Closed::Hour(hour) if !self.patience.holds_back(hour.suspect) => {
                 let count = hour.tally.resources.estimate();
                 if count > 0.0 {
                     let gate = |usual| gate(usual, config);
-                    self.level.learn(count, season(hour), HOURS_PER_DAY, gate);
+                    self.level.learn(count, hour.season(), HOURS_PER_DAY, gate);
                 }
             }
             Closed::Day(day) => {
-                self.level.fade(libm::exp2(-1.0 / HALF_LIFE) as f32);
-                self.suspect_days = if day.suspect {
-                    self.suspect_days.saturating_add(1)
-                } else {
-                    0
-                };
+                self.level.fade_day();
+                self.patience.note_day(day.suspect);
             }
-            _ => {}
+            Closed::Hour(_) | Closed::Session(_) => {}
         }
     }
-}
-
-/// The season of an hour: how many calls are expected of it.
-fn season(hour: &Hour) -> f64 {
-    libm::log1p(hour.expected.mean)
 }
 
 /// The number from which on it is of interest, where `usual` is usual.
@@ -122,9 +112,3 @@ fn finding(
         floor: 0.0,
     }
 }
-
-const HOURS_PER_DAY: f64 = 24.0;
-/// Half-life of what is learned, in days.
-const HALF_LIFE: f64 = 28.0;
-/// Days in a row that may be held back: what goes on for longer has become usual.
-const PATIENCE: u8 = 7;

@@ -17,7 +17,7 @@ use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
 use crate::kernel::options::{Calls, Days, Ratio, Resources};
 use crate::kernel::tails::Expected;
-use crate::kernel::time::{Span, Timestamp};
+use crate::kernel::time::{HOURS_PER_DAY, Span, Timestamp};
 
 /// Far more, or far fewer, calls in a minute, an hour or a day than this identity makes, or far more
 /// different resources in them.
@@ -281,5 +281,4 @@ fn grown(before: impl Into<u64>, after: impl Into<u64>, gate: impl Into<u64>) ->
 
 /// Days before days are judged: each weekday has come four times.
 const DAYS_MIN: f64 = 28.0;
-const HOURS_PER_DAY: f64 = 24.0;
 const MINUTES_PER_DAY: f64 = 1440.0;

@@ -6,6 +6,7 @@ use crate::kernel::budget::begins;
 use crate::kernel::detector::{Finding, PValue, evidence};
 use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
+use crate::kernel::time::HOURS_PER_DAY;
 
 /// Whether an identity that is still learned makes far more calls in `hour` than others like it do; it
 /// made `before` until the last look.
@@ -47,5 +48,3 @@ pub(super) fn judge(
         floor: 0.0,
     })
 }
-
-const HOURS_PER_DAY: f64 = 24.0;

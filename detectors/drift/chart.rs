@@ -32,31 +32,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dice::Dice;
 
-    /// Dice that fall alike in every run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn uniform(&mut self) -> f64 {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    /// A negative binomial count, by its distribution function.
+    fn count(dice: &mut Dice, mean: f64, shape: f64) -> f64 {
+        let p = mean / (shape + mean);
+        let mut term = libm::exp(shape * libm::log(1.0 - p));
+        let (mut sum, mut n, wanted) = (term, 0.0, dice.uniform());
+        while sum < wanted && n < 1e4 {
+            term *= p * (shape + n) / (n + 1.0);
+            sum += term;
+            n += 1.0;
         }
-
-        /// A negative binomial count, by its distribution function.
-        fn count(&mut self, mean: f64, shape: f64) -> f64 {
-            let p = mean / (shape + mean);
-            let mut term = libm::exp(shape * libm::log(1.0 - p));
-            let (mut sum, mut n, wanted) = (term, 0.0, self.uniform());
-            while sum < wanted && n < 1e4 {
-                term *= p * (shape + n) / (n + 1.0);
-                sum += term;
-                n += 1.0;
-            }
-            n
-        }
+        n
     }
 
     #[test]
@@ -66,7 +54,7 @@ mod tests {
             for times in [1.5, 0.5] {
                 let trials = 100_000;
                 let values: Vec<f64> = (0..trials)
-                    .map(|_| ln_evidence(times, shape, mean, dice.count(mean, shape)))
+                    .map(|_| ln_evidence(times, shape, mean, count(&mut dice, mean, shape)))
                     .map(libm::exp)
                     .collect();
                 let average = values.iter().sum::<f64>() / f64::from(trials);
@@ -88,7 +76,7 @@ mod tests {
                 let (days, wanted) = (100_000, libm::log(200.0));
                 let (mut level, mut crossed) = (0.0, 0);
                 for _ in 0..days {
-                    let calls = dice.count(mean, shape);
+                    let calls = count(&mut dice, mean, shape);
                     level = after(level, ln_evidence(times, shape, mean, calls));
                     if level >= wanted {
                         crossed += 1;

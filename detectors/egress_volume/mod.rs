@@ -19,7 +19,8 @@ use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
 use crate::kernel::level::{Level, Weighed};
 use crate::kernel::options::{Days, Quantity, Ratio};
-use crate::kernel::time::Span;
+use crate::kernel::patience::Patience;
+use crate::kernel::time::{HOURS_PER_DAY, Span};
 
 /// Far more bytes, or money, moved in an hour or a day than this identity moves.
 pub struct EgressVolume {
@@ -56,8 +57,7 @@ impl Default for Config {
 pub struct Moved {
     bytes: Scales,
     amount: Scales,
-    /// Days in a row that were held back, this one not counted.
-    suspect_days: u8,
+    patience: Patience,
 }
 
 /// What is usual of one quantity.
@@ -127,21 +127,16 @@ impl Detector for EgressVolume {
     }
 
     fn learn(&self, closed: &Closed, _baseline: &Baseline, moved: &mut Moved) {
-        let patient = moved.suspect_days < PATIENCE;
         match closed {
-            Closed::Hour(hour) if !(hour.suspect && patient) => {
+            Closed::Hour(hour) if !moved.patience.holds_back(hour.suspect) => {
                 moved.learn_hour(hour, &self.config);
             }
             Closed::Day(day) => {
-                moved.fade();
-                if !(day.suspect && patient) {
+                moved.fade_day();
+                if !moved.patience.holds_back(day.suspect) {
                     moved.learn_day(day, &self.config);
                 }
-                moved.suspect_days = if day.suspect {
-                    moved.suspect_days.saturating_add(1)
-                } else {
-                    0
-                };
+                moved.patience.note_day(day.suspect);
             }
             _ => {}
         }
@@ -151,7 +146,7 @@ impl Detector for EgressVolume {
 impl EgressVolume {
     /// What is found in an hour to which `new` has just been added.
     fn hour(&self, hour: &Hour, moved: &Moved, new: impl Fn(&Kind) -> f64) -> Option<Finding> {
-        let season = season_of_hour(hour);
+        let season = hour.season();
         self.heaviest(|kind| Window {
             kind,
             name: "hour",
@@ -272,7 +267,7 @@ impl Moved {
     }
 
     fn learn_hour(&mut self, hour: &Hour, config: &Config) {
-        let season = season_of_hour(hour);
+        let season = hour.season();
         for (kind, scales) in self.each() {
             let sum = kind.of_hour(&hour.tally);
             if sum > 0.0 {
@@ -299,18 +294,12 @@ impl Moved {
         }
     }
 
-    fn fade(&mut self) {
-        let kept = libm::exp2(-1.0 / HALF_LIFE) as f32;
+    fn fade_day(&mut self) {
         for (_, scales) in self.each() {
-            scales.hour.fade(kept);
-            scales.day.fade(kept);
+            scales.hour.fade_day();
+            scales.day.fade_day();
         }
     }
-}
-
-/// The season of an hour: how many calls were expected of it when it opened.
-fn season_of_hour(hour: &Hour) -> f64 {
-    libm::log1p(hour.expected.mean)
 }
 
 /// The season of a day: whether it is one of the weekend.
@@ -324,8 +313,3 @@ fn verdict(found: Option<Finding>) -> Verdict {
 
 /// Days after which a day with anything in it is learned.
 const DAYS_LATE: usize = 7;
-const HOURS_PER_DAY: f64 = 24.0;
-/// Half-life of what is learned, in days.
-const HALF_LIFE: f64 = 28.0;
-/// Days in a row that may be held back: what goes on for longer has become usual.
-const PATIENCE: u8 = 7;

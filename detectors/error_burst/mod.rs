@@ -17,7 +17,8 @@ use crate::kernel::event::{Event, Outcome};
 use crate::kernel::growth::worth_a_look;
 use crate::kernel::hot::Hour;
 use crate::kernel::options::{Calls, Days};
-use crate::kernel::time::{Span, Timestamp};
+use crate::kernel::patience::Patience;
+use crate::kernel::time::{HOURS_PER_DAY, Span, Timestamp};
 
 /// Far more failures or denials in an hour than this identity has.
 pub struct ErrorBurst {
@@ -52,8 +53,7 @@ pub struct Errors {
     failing: Usual,
     /// Those that were denied.
     denied: Usual,
-    /// Days in a row that were held back, this one not counted.
-    suspect_days: u8,
+    patience: Patience,
 }
 
 impl Detector for ErrorBurst {
@@ -107,15 +107,11 @@ impl Detector for ErrorBurst {
 
     fn learn(&self, closed: &Closed, _baseline: &Baseline, errors: &mut Errors) {
         match closed {
-            Closed::Hour(hour) if !hour.suspect || errors.suspect_days >= PATIENCE => {
+            Closed::Hour(hour) if !errors.patience.holds_back(hour.suspect) => {
                 errors.learn(hour);
             }
             Closed::Day(day) => {
-                errors.suspect_days = if day.suspect {
-                    errors.suspect_days.saturating_add(1)
-                } else {
-                    0
-                };
+                errors.patience.note_day(day.suspect);
                 errors.fade();
             }
             _ => {}
@@ -229,8 +225,5 @@ fn tries(hour: &Hour) -> f64 {
 
 /// Failures up to which each is looked at.
 const FEW: f64 = 64.0;
-const HOURS_PER_DAY: f64 = 24.0;
 /// Half-life of what is learned, in days.
 const HALF_LIFE: f64 = 28.0;
-/// Days in a row that may be held back: what goes on for longer has become usual.
-const PATIENCE: u8 = 7;

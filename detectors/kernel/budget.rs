@@ -3,6 +3,7 @@
 use libm::lgamma as ln_gamma;
 use serde::{Deserialize, Serialize};
 
+use super::noise::Noise;
 use super::options::PerYear;
 
 /// How many false incidents one identity may cause in a year, by severity, while nothing is wrong.
@@ -37,15 +38,6 @@ pub const FINDINGS_PER_DAY: f64 = 0.01;
 #[must_use]
 pub fn begins(tests_per_day: f64) -> f64 {
     FINDINGS_PER_DAY / tests_per_day
-}
-
-/// How often findings come, and how much they weigh: what is known of an identity's own noise.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Noise {
-    /// Findings a day.
-    pub(crate) per_day: f64,
-    /// Mean weight of a finding in bits; `1 / ln 2` where p-values are right.
-    pub(crate) bits: f64,
 }
 
 /// The memory of risk, in days: short, and long for what is low and slow.
@@ -156,21 +148,9 @@ const STEP: f64 = 13.815_510_557_964_274 / (SHAPES - 1) as f64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     /// A generator of uniform numbers, for simulations that are the same in every run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn exponential(&mut self, mean: f64) -> f64 {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let uniform = ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-            -mean * libm::log(uniform)
-        }
-    }
-
     #[test]
     fn simulated_risk_crosses_its_threshold_as_often_as_the_budget_says() {
         let thresholds = Thresholds::new(&Budget::default());

@@ -20,7 +20,7 @@ use super::input::{Fate, Input};
 use super::inventory::Declared;
 use super::limit::Limit;
 use super::names::Names;
-use super::risk::Common;
+use super::noise::Common;
 use super::seen::Seen;
 use super::time::Timestamp;
 use super::timers::Timers;

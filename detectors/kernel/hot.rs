@@ -86,6 +86,13 @@ impl Hour {
         Timestamp::from_hour(self.start + 1).minus(Span::from_micros(1))
     }
 
+    /// What kind of hour it is, for who learns how a sum depends on that: the logarithm of the calls that
+    /// are expected of it, `ln(1 + mean)`.
+    #[must_use]
+    pub fn season(&self) -> f64 {
+        libm::log1p(self.expected.mean)
+    }
+
     /// The hour `start`, in which nothing has happened yet.
     fn open(start: i64, baseline: &Baseline) -> Self {
         let (expected, day) = (baseline.expected(start), baseline.day_of(start));

@@ -98,8 +98,9 @@ impl Level {
         self.scatter += (share * dy * dy) as f32;
     }
 
-    /// Lets what was learned fade to the part `kept`.
-    pub(crate) fn fade(&mut self, kept: f32) {
+    /// Lets what was learned fade by a day, with a half-life of four weeks.
+    pub(crate) fn fade_day(&mut self) {
+        let kept = libm::exp2(-1.0 / HALF_LIFE) as f32;
         self.windows *= kept;
         self.across *= kept;
         self.along *= kept;
@@ -151,6 +152,8 @@ const SCALE_MIN: f64 = 0.15;
 const FREEDOM_MAX: f64 = 100.0;
 /// Deviations up to which a sum moves the level.
 const FAR: f64 = 4.0;
+/// Half-life of what is learned, in days.
+const HALF_LIFE: f64 = 28.0;
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@ pub mod trail;
 pub mod anchor;
 pub mod baseline;
 pub mod hot;
+pub mod patience;
 pub mod quarantine;
 
 pub mod detector;
@@ -53,6 +54,7 @@ pub mod limit;
 pub mod budget;
 mod incident;
 mod incidents;
+mod noise;
 pub mod own;
 pub mod risk;
 pub mod triage;

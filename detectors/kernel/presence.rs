@@ -156,6 +156,7 @@ const LEARNING_HOURS: u32 = 3 * 168;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
     use crate::kernel::time::Timestamp;
 
     fn cell(hour: i64) -> HourOfWeek {
@@ -191,12 +192,9 @@ mod tests {
     #[test]
     fn an_identity_without_a_schedule_is_never_improbable() {
         let mut presence = Presence::default();
-        let mut random = 1_u64;
+        let mut dice = Dice(1);
         for hour in 0..10 * 168 {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            presence.learn(cell(hour), None, (random >> 33) % 10 < 3);
+            presence.learn(cell(hour), None, dice.roll(10) < 3);
         }
         for hour in 0..168 {
             assert!(presence.usual(cell(hour)).p > 0.01, "{hour}");

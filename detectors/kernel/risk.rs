@@ -1,10 +1,14 @@
 //! The risk of one identity: the weight of its recent findings, in bits, fading with time.
 
+#[cfg(test)]
+mod tests;
+
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use super::budget::{MEMORIES, Noise, Thresholds};
+use super::budget::{MEMORIES, Thresholds};
 use super::detector::{IncidentId, PValue, Severity};
+use super::noise::{Common, Noise};
 use super::tails::ln_gamma_upper;
 use super::time::{Span, Timestamp};
 
@@ -43,45 +47,6 @@ struct Best {
     detector: u32,
     bits: f64,
     hour: i64,
-}
-
-/// How often the identities of a partition make findings, and how much those weigh: where an identity
-/// itself has little to show, it is taken to be like them.
-///
-/// Whole numbers only, so that their sum does not depend on the order of the identities.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Common {
-    /// Days of identities that were watched.
-    pub(crate) days: u64,
-    /// Clusters of findings.
-    clusters: u64,
-    /// What those weighed, in thousandths of a bit.
-    millibits: u64,
-}
-
-impl Common {
-    /// Adds what is new; halves it all where much has come together, so that it follows the times.
-    pub(crate) fn add(&mut self, fresh: &mut Self) {
-        let fresh = std::mem::take(fresh);
-        self.days += fresh.days;
-        self.clusters += fresh.clusters;
-        self.millibits += fresh.millibits;
-        if self.days > COMMON_DAYS_MAX {
-            self.days /= 2;
-            self.clusters /= 2;
-            self.millibits /= 2;
-        }
-    }
-
-    /// A finding in ten days, as if so much had been seen of that, and what was seen.
-    fn noise(&self) -> Noise {
-        let clusters = COMMON_DAYS * FIRST_PER_DAY + self.clusters as f64;
-        let bits = COMMON_DAYS * FIRST_PER_DAY * FIRST_BITS + self.millibits as f64 / 1000.0;
-        Noise {
-            per_day: clusters / (COMMON_DAYS + self.days as f64),
-            bits: bits / clusters,
-        }
-    }
 }
 
 /// What one incident has added.
@@ -309,11 +274,7 @@ impl Risk {
             return Common::default();
         }
         self.shared = self.began;
-        Common {
-            days: 0,
-            clusters: 1,
-            millibits: (bits * 1000.0) as u64,
-        }
+        Common::of_cluster(bits)
     }
 
     fn credit(&mut self, incident: IncidentId, now: Timestamp, bits: f64) {
@@ -346,14 +307,6 @@ impl Risk {
     }
 }
 
-/// Findings a day of an identity in a partition of which nothing is known.
-const FIRST_PER_DAY: f64 = 0.1;
-/// Mean weight of a finding whose p-value is right, in bits.
-const FIRST_BITS: f64 = 1.0 / std::f64::consts::LN_2;
-/// Days of identities that this counts as.
-const COMMON_DAYS: f64 = 50.0;
-/// Days of identities that are remembered.
-const COMMON_DAYS_MAX: u64 = 1 << 20;
 /// Findings that what is common counts as where their weight is concerned.
 const PRIOR: f64 = 5.0;
 /// Half-life of an identity's own rate, in days.
@@ -370,118 +323,3 @@ const LONGEST: Span = Span::DAY;
 const DETECTORS_MAX: usize = 16;
 /// Contributions remembered.
 const PARTS_MAX: usize = 8;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::budget::Budget;
-
-    const MONTH: Span = Span::DAY.times(30);
-    const YEAR: Span = Span::DAY.times(365);
-
-    fn at(hours: i64) -> Timestamp {
-        Timestamp::from_hour(500_000 + hours)
-    }
-
-    fn id(n: u8) -> IncidentId {
-        IncidentId([n; 16])
-    }
-
-    fn read(risk: &Risk, watched: Span) -> Reading {
-        let thresholds = Thresholds::new(&Budget::default());
-        risk.reading(&thresholds, &Common::default(), watched)
-    }
-
-    #[test]
-    fn findings_of_one_hour_are_combined_and_what_goes_on_counts_once() {
-        let mut risk = Risk::default();
-        risk.note(at(0), 1, id(1), 5.0);
-        risk.note(at(0), 1, id(1), 5.0);
-        assert!((risk.levels[0] - 5.0).abs() < 1e-9);
-        risk.note(at(0), 2, id(2), 5.0);
-        assert!((risk.levels[0] - 6.0).abs() < 1e-9, "twice as improbable");
-        risk.note(at(1), 1, id(1), 5.0);
-        assert!(risk.levels[0] < 6.0, "the same goes on");
-        risk.note(at(2), 1, id(1), 7.0);
-        assert!((7.0..8.0).contains(&risk.levels[0]), "it has grown by two");
-        risk.note(at(3), 3, id(3), 5.0);
-        assert!(risk.levels[0] > 11.5, "another detector, another hour");
-        risk.note(at(9), 1, id(4), 5.0);
-        assert!(risk.levels[0] > 13.0, "a new cluster");
-    }
-
-    #[test]
-    fn who_has_little_to_show_is_taken_to_be_like_the_others() {
-        let thresholds = Thresholds::new(&Budget::default());
-        let mut risk = Risk::default();
-        let mut common = Common::default();
-        assert_eq!(risk.note(at(0), 1, id(1), 2.0), Common::default());
-        let mut fresh = risk.clone().fold(at(5));
-        assert_eq!((fresh.clusters, fresh.millibits), (1, 2000));
-        let read = |common: &Common| risk.reading(&thresholds, common, Span::DAY).severity;
-        assert_eq!(read(&common), None, "nothing is known of anybody");
-        fresh.days = 5000;
-        common.add(&mut fresh);
-        assert_eq!(read(&common), Some(Severity::Medium), "they are very quiet");
-    }
-
-    #[test]
-    fn a_noisy_identity_is_not_what_all_are_taken_to_be_like() {
-        let (mut risk, mut common) = (Risk::default(), Common::default());
-        for n in 0..600 {
-            common.add(&mut risk.note(at(n * 6), 1, id(1), 9.0));
-        }
-        // In 150 days, of which it makes four a day.
-        assert!((145..=150).contains(&common.clusters), "{common:?}");
-        assert_eq!(common.millibits, common.clusters * 5000);
-    }
-
-    #[test]
-    fn risk_fades_and_small_findings_on_many_days_add_up() {
-        let mut risk = Risk::default();
-        risk.note(at(0), 1, id(1), 4.0);
-        assert_eq!(read(&risk, Span::WEEK).severity, Some(Severity::Low));
-        let mut slow = Risk::default();
-        let mut reached = None;
-        for day in 0..20 {
-            slow.note(at(day * 24), 1, id(day as u8), 2.0);
-            let medium = read(&slow, MONTH).severity >= Some(Severity::Medium);
-            reached = reached.or(medium.then_some(day));
-        }
-        assert!(reached.is_some_and(|day| day > 0), "{reached:?}");
-        assert_eq!(read(&slow, MONTH).memory, 7.0);
-        let before = risk.levels[0];
-        risk.note(at(24), 2, id(2), 0.0);
-        assert!((risk.levels[0] - before * libm::exp(-1.0)).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_more_an_identity_makes_noise_the_more_it_takes() {
-        let mut noisy = Risk::default();
-        for day in 0..200 {
-            noisy.note(at(day * 24), 1, id(day as u8), 1.0);
-        }
-        noisy.note(at(300 * 24), 1, id(1), 6.0);
-        let mut calm = Risk::default();
-        calm.note(at(300 * 24), 1, id(1), 6.0);
-        let thresholds = Thresholds::new(&Budget::default());
-        let (noisy, calm) = (
-            noisy.reading(&thresholds, &Common::default(), YEAR),
-            calm.reading(&thresholds, &Common::default(), YEAR),
-        );
-        assert!(calm.severity >= Some(Severity::Medium), "{calm:?}");
-        assert!(noisy.threshold > calm.threshold && noisy.score < calm.score);
-    }
-
-    #[test]
-    fn what_it_is_made_of_stays_bounded_with_the_heaviest_first() {
-        let mut risk = Risk::default();
-        for n in 0..50 {
-            let bits = if n == 45 { 9.0 } else { 1.0 };
-            risk.note(at(n * 6), 1, id(n as u8), bits);
-        }
-        let parts = risk.parts(MEMORIES[1]);
-        assert_eq!(parts.len(), PARTS_MAX);
-        assert_eq!(parts[0].0, id(45));
-    }
-}

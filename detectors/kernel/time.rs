@@ -8,6 +8,9 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 /// Microseconds in one second.
+/// Hours a day, as a rate.
+pub const HOURS_PER_DAY: f64 = 24.0;
+
 const SECOND: i64 = 1_000_000;
 
 /// An instant in event time, in microseconds since 1970-01-01T00:00:00Z.

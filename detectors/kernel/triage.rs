@@ -13,8 +13,9 @@ use super::event::Event;
 use super::incident::Incident;
 use super::incidents::Incidents;
 use super::limit::Limit;
+use super::noise::Common;
 use super::own::{BASELINE, OWN, RISK};
-use super::risk::{Common, Reading, Risk};
+use super::risk::{Reading, Risk};
 use super::time::{Span, Timestamp};
 use crate::CARDS;
 

@@ -1,7 +1,11 @@
 //! An identity that makes a few calls in any order is quiet until it makes another call.
 
+#[path = "../dice.rs"]
+mod dice;
+
 use std::sync::Arc;
 
+use dice::Dice;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
@@ -16,21 +20,21 @@ use proptest::test_runner::RngSeed;
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 /// A session is a trial at least, and fewer than some two thousand trials do not make a call that was
 /// never made rare enough for the budget.
-const SESSIONS: u32 = 2000;
+const SESSIONS: u64 = 2000;
 const CALLS: [&str; 6] = ["read", "list", "write", "check", "renew", "purge"];
 
 /// Single calls round the clock, each drawn by `weights` whatever came before, in sessions of `length`
 /// calls on average: for six weeks, and until there are sessions enough to judge by.
 struct Composer {
     engine: Engine,
-    dice: u64,
+    dice: Dice,
     at: Timestamp,
-    session: u32,
+    session: u64,
     alerts: Vec<Alert>,
 }
 
 impl Composer {
-    fn new(seed: u64, weights: &[u32], length: u32) -> Self {
+    fn new(seed: u64, weights: &[u64], length: u64) -> Self {
         let (configs, limits) = (Configs::default(), Limits::default());
         let decision = Decision::new(
             &configs,
@@ -41,17 +45,17 @@ impl Composer {
         );
         let mut composer = Self {
             engine: Engine::new(0, Arc::new(decision)),
-            dice: seed,
+            dice: Dice(seed),
             at: START,
             session: 0,
             alerts: Vec::new(),
         };
         let sum = weights.iter().sum();
         while composer.at < START.plus(Span::WEEK.times(6)) || composer.session < SESSIONS {
-            if composer.roll(length) == 0 {
+            if composer.dice.roll(length) == 0 {
                 composer.session += 1;
             }
-            let mut left = composer.roll(sum);
+            let mut left = composer.dice.roll(sum);
             let drawn = weights.iter().position(|weight| {
                 let here = left < *weight;
                 left = left.saturating_sub(*weight);
@@ -63,7 +67,7 @@ impl Composer {
     }
 
     fn call(&mut self, action: &str) {
-        let gap = 120 + i64::from(self.roll(240));
+        let gap = 120 + self.dice.roll(240) as i64;
         self.at = self.at.plus(Span::from_seconds(gap));
         let session = self.session.to_string();
         let event = Event {
@@ -74,14 +78,6 @@ impl Composer {
             ..Event::default()
         };
         self.engine.handle(&Input::Event(event), &mut self.alerts);
-    }
-
-    fn roll(&mut self, sides: u32) -> u32 {
-        self.dice = self
-            .dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.dice >> 33) % u64::from(sides)) as u32
     }
 
     fn chains(&self) -> Vec<&str> {
@@ -101,8 +97,8 @@ proptest! {
     #[test]
     fn free_composition_is_quiet_and_a_call_never_made_is_not(
         seed in any::<u64>(),
-        weights in prop::collection::vec(20_u32..1000, 2..=CALLS.len()),
-        length in 2_u32..30,
+        weights in prop::collection::vec(20_u64..1000, 2..=CALLS.len()),
+        length in 2_u64..30,
     ) {
         let mut composer = Composer::new(seed, &weights, length);
         prop_assert_eq!(composer.chains(), Vec::<&str>::new());

@@ -1,8 +1,12 @@
 //! Habits that look strange by the clock or the calendar and are none: who works round the clock, and
 //! what comes at the end of each month.
 
+#[path = "../dice.rs"]
+mod dice;
+
 use std::sync::Arc;
 
+use dice::Dice;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
@@ -16,32 +20,9 @@ use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 /// Monday, 2026-01-05T00:00:00Z.
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
-/// Numbers that look random and are always the same.
-struct Dice(u64);
-
-impl Dice {
-    /// Uniform in (0, 1).
-    fn uniform(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    /// From the normal law.
-    fn normal(&mut self) -> f64 {
-        let (radius, angle) = (
-            -2.0 * self.uniform().ln(),
-            std::f64::consts::TAU * self.uniform(),
-        );
-        radius.sqrt() * angle.cos()
-    }
-
-    /// Seconds until the next of some events that come `per_hour` times an hour, as by chance.
-    fn wait(&mut self, per_hour: f64) -> f64 {
-        -self.uniform().ln() * 3600.0 / per_hour
-    }
+/// Seconds until the next of some events that come `per_hour` times an hour, as by chance.
+fn wait(dice: &mut Dice, per_hour: f64) -> f64 {
+    dice.exponential(3600.0 / per_hour)
 }
 
 /// One engine, and all that came of what it was told.
@@ -99,7 +80,7 @@ fn who_works_round_the_clock_at_random_is_never_found_for_the_hour() {
         for seed in 1..=8 {
             let (mut watch, mut dice, mut at) = (Watch::new(), Dice(seed), 0.0);
             while at < HALF_A_YEAR {
-                at += dice.wait(per_hour);
+                at += wait(&mut dice, per_hour);
                 watch.call("bot", at);
             }
             let found = watch.off_hours();
@@ -142,10 +123,10 @@ fn month_ends(usual: f64, times: f64, seed: u64) -> Vec<Alert> {
         let midnight = day as f64 * 86_400.0;
         if day % 7 < 5 {
             let per_hour = if last { times * usual } else { usual };
-            let mut at = midnight + 8.0 * 3600.0 + dice.wait(per_hour);
+            let mut at = midnight + 8.0 * 3600.0 + wait(&mut dice, per_hour);
             while at < midnight + 18.0 * 3600.0 {
                 watch.call("ledger", at);
-                at += dice.wait(per_hour);
+                at += wait(&mut dice, per_hour);
             }
         }
         if last {
@@ -211,10 +192,10 @@ fn trading(calendars: &Calendars, seed: u64) -> Vec<Alert> {
                 _ if day == HOLIDAYS[1] => nine + 900.0,
                 _ => nine + 8.0 * 3600.0,
             };
-            let mut at = nine + dice.wait(20.0);
+            let mut at = nine + wait(&mut dice, 20.0);
             while at < end {
                 watch.order("desk", at);
-                at += dice.wait(20.0);
+                at += wait(&mut dice, 20.0);
             }
         }
         let ts = START.plus(Span::DAY.times(day + 1));
@@ -308,7 +289,7 @@ fn newcomer(level: Option<f64>, apart: f64, burst: u32, seed: u64) -> Vec<Alert>
     let mut levels: Vec<f64> = (0..9).map(|_| draw()).collect();
     levels[8] = level.unwrap_or(levels[8]);
     let first = 28 * 86_400;
-    let mut next: Vec<f64> = (0..9).map(|_| dice.wait(20.0)).collect();
+    let mut next: Vec<f64> = (0..9).map(|_| wait(&mut dice, 20.0)).collect();
     next[8] += f64::from(first);
     let hour = f64::from(first + 36 * 3600);
     let mut extra = 0;
@@ -331,7 +312,7 @@ fn newcomer(level: Option<f64>, apart: f64, burst: u32, seed: u64) -> Vec<Alert>
             extra += 1;
         }
         watch.call(&format!("peer-{soonest}"), at);
-        next[soonest] += dice.wait(levels[soonest]);
+        next[soonest] += wait(&mut dice, levels[soonest]);
     }
     watch.alerts.retain(|alert| alert.identity == "peer-8");
     watch.alerts
@@ -373,10 +354,10 @@ fn sparse_work_in_office_hours_has_no_schedule_to_miss() {
             let (mut watch, mut dice) = (Watch::new(), Dice(seed));
             for day in (0..150).filter(|day| day % 7 < 5) {
                 let start = f64::from(day) * 86_400.0 + 8.0 * 3600.0;
-                let mut at = start + dice.wait(per_hour);
+                let mut at = start + wait(&mut dice, per_hour);
                 while at < start + 10.0 * 3600.0 {
                     watch.call("clerk", at);
-                    at += dice.wait(per_hour);
+                    at += wait(&mut dice, per_hour);
                 }
             }
             let ts = START.plus(Span::DAY.times(150));

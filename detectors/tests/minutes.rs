@@ -1,7 +1,11 @@
 //! Minutes that are judged: how often they are found where nothing is wrong, and what is found in them.
 
+#[path = "../dice.rs"]
+mod dice;
+
 use std::sync::Arc;
 
+use dice::Dice;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::{Budget, begins};
 use nhiwatch_detectors::kernel::calendar::Calendars;
@@ -15,32 +19,14 @@ const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 const LEARNED: i64 = 28;
 const DAYS: i64 = 70;
 
-/// Numbers that look random and are always the same.
-struct Dice(u64);
-
-impl Dice {
-    /// Uniform in (0, 1).
-    fn uniform(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    fn wait(&mut self, mean: f64) -> f64 {
-        -self.uniform().ln() * mean
-    }
-}
-
 /// Seconds within one hour at which calls come.
 type Family = fn(&mut Dice) -> Vec<f64>;
 
 fn smooth(dice: &mut Dice) -> Vec<f64> {
-    let (mut calls, mut at) = (Vec::new(), dice.wait(30.0));
+    let (mut calls, mut at) = (Vec::new(), dice.exponential(30.0));
     while at < 3600.0 {
         calls.push(at);
-        at += dice.wait(30.0);
+        at += dice.exponential(30.0);
     }
     calls
 }
@@ -55,14 +41,14 @@ fn front(dice: &mut Dice) -> Vec<f64> {
 
 /// Some twenty batches of five calls or so.
 fn batches(dice: &mut Dice) -> Vec<f64> {
-    let (mut calls, mut at) = (Vec::new(), dice.wait(180.0));
+    let (mut calls, mut at) = (Vec::new(), dice.exponential(180.0));
     while at < 3590.0 {
         let mut n = 0.0;
         while n == 0.0 || dice.uniform() < 0.8 {
             calls.push(at + n / 10.0);
             n += 1.0;
         }
-        at += dice.wait(180.0) + n / 10.0;
+        at += dice.exponential(180.0) + n / 10.0;
     }
     calls.retain(|at| *at < 3600.0);
     calls

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a document without its table must fail")]
 
+#[path = "../dice.rs"]
+mod dice;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dice::Dice;
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
@@ -20,19 +24,6 @@ const ACTIONS: [&str; 40] = [
     "b6", "b7", "b8", "b9", "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "d0", "d1",
     "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9",
 ];
-
-/// Numbers that look random and are always the same.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 /// Bytes stored of the identity after ten weeks, by part.
 fn stored(identity: &str, mut act: impl FnMut(i64, &mut dyn FnMut(Event<'_>))) -> Parts {

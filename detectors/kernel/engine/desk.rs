@@ -12,8 +12,8 @@ use crate::kernel::hot::{Hour, Now};
 use crate::kernel::identities::Memory;
 use crate::kernel::limit::Limit;
 use crate::kernel::names::{Names, Symbol};
+use crate::kernel::noise::Common;
 use crate::kernel::registry::{Learned, Said};
-use crate::kernel::risk::Common;
 use crate::kernel::time::Timestamp;
 use crate::kernel::triage::{Measure, Occasion, announce, triage, watched};
 

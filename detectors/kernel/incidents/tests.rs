@@ -5,7 +5,7 @@ use crate::kernel::baseline::Baseline;
 use crate::kernel::budget::{Budget, Thresholds};
 use crate::kernel::detector::{Alert, Family, PValue, Scope};
 use crate::kernel::event::Event;
-use crate::kernel::risk::Common;
+use crate::kernel::noise::Common;
 use crate::kernel::time::Span;
 use crate::kernel::triage::Measure;
 

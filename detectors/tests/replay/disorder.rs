@@ -12,7 +12,8 @@ use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
-use crate::records::{Dice, START, Store, engine};
+use crate::dice::Dice;
+use crate::records::{START, Store, engine};
 use crate::shop::{Act, WEEKS, acts, shuffled};
 
 /// The furthest behind a newer event that one still counts: two minutes to the watermark, ten more of

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a record just written reads back")]
 
+#[path = "../../dice.rs"]
+mod dice;
 mod disorder;
 mod records;
 mod restored;

@@ -13,6 +13,8 @@ use nhiwatch_detectors::kernel::input::{Fate, Input, Ruling};
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
+use crate::dice::Dice;
+
 pub(crate) const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
 /// A record that owns its text.
@@ -67,19 +69,6 @@ impl Record {
                 ruling: *ruling,
             },
         }
-    }
-}
-
-/// Numbers that look random and are always the same.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
     }
 }
 

@@ -8,7 +8,8 @@ use nhiwatch_detectors::kernel::input::Ruling;
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
-use crate::records::{Dice, Record, START, Store, engine, log, run};
+use crate::dice::Dice;
+use crate::records::{Record, START, Store, engine, log, run};
 
 /// From when on every record ends the engine.
 const KILLED: Timestamp = START.plus(Span::WEEK.times(5));

@@ -5,7 +5,8 @@ use nhiwatch_detectors::kernel::event::{Class, Count, Event, Outcome};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
-use crate::records::{Dice, START};
+use crate::dice::Dice;
+use crate::records::START;
 
 /// One event of the house.
 #[derive(Clone, Debug)]
