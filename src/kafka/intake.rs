@@ -6,6 +6,7 @@ mod declared;
 mod lane;
 mod merge;
 mod pulse;
+mod taken;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,9 +20,10 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use self::assign::contents;
 use self::declared::Declared;
-use self::lane::{AHEAD, Lane, Taken};
+use self::lane::Lane;
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
+use self::taken::{AHEAD, Taken};
 use super::assignment::Assignments;
 use super::deadletter::DeadLetter;
 use super::lag::Lag;

@@ -8,9 +8,10 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::declared::Declared;
-use super::lane::{Content, Lane};
+use super::lane::Lane;
 use super::merge::Merge;
 use super::pulse::Pulse;
+use super::taken::Content;
 use super::{Intake, PART};
 use crate::config::{Profile, Start};
 use crate::kafka::assignment::Rebalance;
