@@ -220,9 +220,7 @@ pub(super) const AHEAD: Span = Span::MINUTE.times(5);
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::message::Timestamp as Stamp;
-
-    use rdkafka::message::OwnedMessage;
+    use rdkafka::message::{OwnedMessage, Timestamp as Stamp};
 
     use super::*;
     use crate::inventory::Entry;
