@@ -318,6 +318,10 @@ fn the_report_says_who_is_still_being_learned() {
     let named = err.lines().filter(|line| line.ends_with(" days")).count();
     assert_eq!(named, 10, "{err}");
     assert!(err.contains("  and 10 more\n"), "{err}");
+    fs::write(&file, week[0]).unwrap();
+    let (_, _, err) = alerts_of(&[], &[&file]);
+    let lone = "1 identity is too young for some detector\n";
+    assert!(err.contains(lone), "{err}");
 }
 
 #[test]

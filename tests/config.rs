@@ -96,6 +96,7 @@ fn each_bad_file_is_told_what_is_wrong() {
         "umlaut",
         "unclosed",
         "tag",
+        "budget",
     ] {
         insta::assert_snapshot!(name, told(name));
     }

@@ -22,7 +22,7 @@ use super::limit::Limit;
 use super::names::Names;
 use super::noise::Common;
 use super::seen::Seen;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 use super::timers::Timers;
 use super::triage::baseline_state;
 use desk::Desk;
@@ -338,12 +338,12 @@ impl Engine {
     /// Every identity whose baseline is not mature yet, ordered by name.
     #[must_use]
     pub fn learning(&self) -> Vec<Young> {
-        let Some(front) = self.clock.front() else {
-            return Vec::new();
-        };
+        let front = self.clock.front();
         let young = |memory: &&Memory| {
             let first_seen = memory.baseline.first_seen?;
-            let state = baseline_state(front.since(first_seen));
+            // The time of a lone event is not believed yet.
+            let age = front.map_or(Span::from_micros(0), |front| front.since(first_seen));
+            let state = baseline_state(age);
             let identity = memory.identity.to_string();
             (state != BaselineState::Mature).then_some(Young {
                 identity,

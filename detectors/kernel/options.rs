@@ -30,7 +30,7 @@ macro_rules! bounded {
                 if ($min..=$max).contains(&value) {
                     Ok(Self(value))
                 } else {
-                    let what = $what;
+                    let (value, what) = (plain(value), $what);
                     Err(D::Error::custom(format!(
                         "{value} is not {what} between {} and {}", $min, $max
                     )))
@@ -38,6 +38,15 @@ macro_rules! bounded {
             }
         }
     };
+}
+
+/// A number as people write it: with an exponent where it has many digits.
+fn plain(value: f64) -> String {
+    if value == 0.0 || (1e-6..1e15).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
 }
 
 bounded! {

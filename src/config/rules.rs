@@ -93,6 +93,7 @@ pub(super) fn broken(
     check.topics(config);
     check.sources(config, mappings);
     check.limits(config);
+    check.budget(config);
     check.problems
 }
 
@@ -340,6 +341,13 @@ impl Check<'_> {
             let path = ["sources", &place, "mapping"];
             self.demand(known || source.mapping == "auto", &path, message, &hint);
         }
+    }
+
+    fn budget(&mut self, config: &Config) {
+        let (medium, high) = (config.budget.medium.get(), config.budget.high.get());
+        let message = format!("more incidents that are `high` ({high}) than `medium` ({medium})");
+        let hint = "expected at most as many: what is more severe is rarer";
+        self.demand(high <= medium, &["budget", "high"], message, hint);
     }
 
     fn limits(&mut self, config: &Config) {

@@ -7,7 +7,7 @@ use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::own::OWN;
-use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use nhiwatch_detectors::kernel::time::Span;
 use nhiwatch_detectors::{CARDS, Configs};
 
 use crate::alert::escape;
@@ -180,8 +180,10 @@ impl Report {
 fn learning(text: &mut String, replay: &Replay, needed: Span) -> std::fmt::Result {
     let mut young: Vec<(String, i64)> = Vec::new();
     for engine in replay.engines() {
-        let now = engine.watermark().unwrap_or(Timestamp::MIN);
+        let now = engine.watermark();
         young.extend(engine.learning().into_iter().filter_map(|young| {
+            // A log may end before time has passed.
+            let now = now.max(Some(young.first_seen))?;
             let missing = days_missing(now.since(young.first_seen), needed)?;
             Some((young.identity, missing))
         }));
