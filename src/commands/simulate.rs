@@ -22,13 +22,20 @@ pub struct SimulateArgs {
         long,
         default_value_t = 40,
         value_name = "N",
+        allow_negative_numbers = true,
         env = "NHIWATCH_IDENTITIES"
     )]
     pub identities: usize,
     /// Days to simulate
     ///
     /// At most 600.
-    #[arg(long, default_value_t = 42, value_name = "D", env = "NHIWATCH_DAYS")]
+    #[arg(
+        long,
+        default_value_t = 42,
+        value_name = "D",
+        allow_negative_numbers = true,
+        env = "NHIWATCH_DAYS"
+    )]
     pub days: u32,
     /// The last day
     ///
@@ -43,7 +50,13 @@ pub struct SimulateArgs {
     /// The same seed gives the same bank
     ///
     /// Byte for byte.
-    #[arg(long, default_value_t = 1, value_name = "S", env = "NHIWATCH_SEED")]
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "S",
+        allow_negative_numbers = true,
+        env = "NHIWATCH_SEED"
+    )]
     pub seed: u64,
     /// Attacks among A1 to A18, such as A3,A5x2; or none, all, or standard
     ///
@@ -61,6 +74,7 @@ pub struct SimulateArgs {
         long,
         default_value_t = 1.0,
         value_name = "X",
+        allow_negative_numbers = true,
         env = "NHIWATCH_STRENGTH"
     )]
     pub strength: f64,

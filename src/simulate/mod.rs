@@ -20,7 +20,7 @@ mod story;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
 use act::Act;
 use change::Change;
@@ -76,7 +76,9 @@ impl Plan {
     /// The same run, moved so that `last` is its last day.
     #[must_use]
     pub fn until(self, last: NaiveDate) -> Self {
-        let first = last - Duration::days(i64::from(self.days) - 1);
+        let first = last
+            .checked_sub_days(Days::new(u64::from(self.days.max(1)) - 1))
+            .unwrap_or(NaiveDate::MIN);
         Self {
             start: first.and_time(NaiveTime::MIN).and_utc(),
             ..self
@@ -104,6 +106,11 @@ pub enum PlanError {
         /// The identities asked for.
         identities: usize,
     },
+    /// Days that no event may be of, or whose time zones nobody knows.
+    #[error(
+        "a run lies in the years 1971 to 2099, not from {0} on: end it on another day with --until"
+    )]
+    Years(NaiveDate),
     /// A multiplier that is no positive number.
     #[error("the strength of attacks is a number above 0 and up to 100")]
     Strength,
@@ -189,6 +196,11 @@ impl Bank {
         let (days, identities) = (plan.days, plan.identities);
         if !(1..=Plan::MAX_DAYS).contains(&days) || !(1..=1_000_000).contains(&identities) {
             return Err(PlanError::Size { days, identities });
+        }
+        let first = plan.start.date_naive();
+        let last = first.checked_add_days(Days::new(u64::from(days) - 1));
+        if first.year() < 1971 || last.is_none_or(|last| last.year() > 2099) {
+            return Err(PlanError::Years(first));
         }
         if !(plan.strength > 0.0 && plan.strength <= 100.0) {
             return Err(PlanError::Strength);

@@ -350,6 +350,19 @@ fn plans_that_cannot_be_carried_out_are_refused() {
     let refused = |plan: &Plan| Bank::new(plan).unwrap_err().to_string();
     assert!(refused(&plan(0, 5, 1)).contains("1 to 600 days"));
     assert!(refused(&plan(5, 601, 1)).contains("1 to 600 days"));
+    for last in [
+        (1970, 12, 31),
+        (1971, 1, 4),
+        (2100, 1, 1),
+        (262_142, 12, 31),
+        (-262_143, 1, 1),
+    ] {
+        let last = NaiveDate::from_ymd_opt(last.0, last.1, last.2).unwrap();
+        assert!(
+            refused(&plan(5, 5, 1).until(last)).contains("1971 to 2099"),
+            "{last}"
+        );
+    }
     let crowded = Plan {
         attacks: vec![Attack::OffHoursOrders; 9],
         ..plan(10, 5, 1)
