@@ -70,12 +70,17 @@ pub fn leave(consumer: &BaseConsumer<Assignments>) {
 
 impl ClientContext for Assignments {
     fn error(&self, error: KafkaError, reason: &str) {
-        // The end of a partition comes this way too, and is no news to anyone.
-        if !matches!(error, KafkaError::PartitionEOF(_))
-            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF)
-        {
-            tracing::warn!(%error, reason, "Kafka");
-        }
+        tell(&error, reason);
+    }
+}
+
+/// Logs what a client says of itself, but not that a partition has ended: that comes this way too,
+/// and is no news to anyone.
+pub(super) fn tell(error: &KafkaError, reason: &str) {
+    if !matches!(error, KafkaError::PartitionEOF(_))
+        && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF)
+    {
+        tracing::warn!(%error, reason, "Kafka");
     }
 }
 

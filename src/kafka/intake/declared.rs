@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::metadata::MetadataPartition;
@@ -13,12 +14,23 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::BURST;
 use crate::inventory::{Aliases, Entry};
-use crate::kafka::{Teardown, offsets, settings};
+use crate::kafka::{Teardown, assignment, offsets, settings};
 
 /// A reader of the whole inventory topic, outside the group.
 pub(super) struct Declared {
-    reader: BaseConsumer,
+    reader: BaseConsumer<ToTheEnd>,
 }
+
+/// Of a client that reads to where a topic ends.
+struct ToTheEnd;
+
+impl ClientContext for ToTheEnd {
+    fn error(&self, error: KafkaError, reason: &str) {
+        assignment::tell(&error, reason);
+    }
+}
+
+impl ConsumerContext for ToTheEnd {}
 
 impl Declared {
     /// Reads `topic` to its end into `aliases`, and stands ready to read on; nothing where there is
@@ -33,8 +45,8 @@ impl Declared {
     ) -> Result<Option<Self>, Teardown> {
         let mut settings = settings::reader(client, "read_committed");
         settings.set("enable.partition.eof", "true");
-        let reader: BaseConsumer = settings
-            .create()
+        let reader: BaseConsumer<ToTheEnd> = settings
+            .create_with_context(ToTheEnd)
             .map_err(Teardown::during("creating a reader"))?;
         let metadata = reader
             .fetch_metadata(Some(topic), offsets::TIMEOUT)
