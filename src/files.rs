@@ -19,6 +19,27 @@ pub const LINE_MAX: usize = 64 << 20;
 /// The name that stands for standard input.
 pub const STDIN: &str = "-";
 
+/// The path without links, of a file that need not exist; `None` for standard input or output.
+#[must_use]
+pub fn resolved(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str() == STDIN {
+        return None;
+    }
+    path.canonicalize().ok().or_else(|| {
+        let folder = match path.parent()? {
+            folder if folder.as_os_str().is_empty() => Path::new("."),
+            folder => folder,
+        };
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    })
+}
+
+/// Whether both are the path of one file, which need not exist.
+#[must_use]
+pub fn is_one_file(a: &Path, b: &Path) -> bool {
+    resolved(a).is_some_and(|a| Some(a) == resolved(b))
+}
+
 /// The `*.yaml` and `*.yml` files in `directory`, sorted.
 ///
 /// # Errors

@@ -37,6 +37,9 @@ fn wrong_usage_exits_with_2() {
         let (code, out, err) = nhiwatch(args);
         assert_eq!((code, out.as_str()), (2, ""), "{args:?}: {err}");
     }
+    let (code, _, err) = nhiwatch(&["simulate", "--labels", "x", "--inventory", "./x"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("name two files"), "{err}");
     let (code, _, err) = nhiwatch(&["detectors", "offhours"]);
     assert_eq!(code, 2);
     assert_eq!(

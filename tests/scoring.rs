@@ -243,7 +243,8 @@ fn the_same_configuration_makes_no_difference_and_the_other_one_no_alert() {
 fn what_is_scored_can_be_said_and_an_unknown_identity_is_told() {
     let labels = BANK.path().join("unknown.ndjson");
     let row = r#"{"scenario":"A1","identity":"nobody","from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z","detectors":[],"malicious":true}"#;
-    fs::write(&labels, row).unwrap();
+    let later = row.replace("2026-11", "2026-12");
+    fs::write(&labels, format!("{row}\n{later}\n")).unwrap();
     let flags = ["--labels", labels.to_str().unwrap(), "--score-from"];
     let week = scored(&[&flags[..], &["2026-11-06"]].concat(), &events());
     assert_eq!(week.scores["scored"]["from"], "2026-11-06T00:00:00Z");
@@ -251,6 +252,8 @@ fn what_is_scored_can_be_said_and_an_unknown_identity_is_told() {
     assert!((days - 8.0).abs() < 0.1, "{days}");
     assert_eq!(week.scores["labels"]["unseen"][0], "nobody");
     assert!(week.err.contains("1, such as nobody; "), "{}", week.err);
+    assert_eq!(week.scores["labels"]["outside"], 1);
+    assert!(week.err.contains("missed: 1; "), "{}", week.err);
     assert_eq!(week.scores["attacks"][0]["any"]["seen"], 0);
     let all = scored(&[&flags[..], &["2026-10-01"]].concat(), &events());
     let total = &all.scores["false_incidents"]["total"]["incidents"];

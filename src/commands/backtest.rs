@@ -5,7 +5,7 @@ mod report;
 mod scoring;
 
 use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::logs::LogArgs;
 use super::progress::Progress;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::files::{Records, STDIN};
+use crate::files::{Records, is_one_file, resolved};
 use crate::inventory::Inventory;
 use crate::replay::{Replay, Sorter};
 use crate::sources::{MappedEvent, Reader, Sources};
@@ -360,7 +360,7 @@ fn refuse_to_write_over(args: &BacktestArgs) -> Result<(), Failure> {
         }
     }
     match (&args.alerts, &score.scores) {
-        (Some(alerts), Some(scores)) if resolved(alerts) == resolved(scores) => {
+        (Some(alerts), Some(scores)) if is_one_file(alerts, scores) => {
             Err(Failure::Usage(format!(
                 "--alerts and --scores are both {}; name two files",
                 scores.display()
@@ -368,18 +368,4 @@ fn refuse_to_write_over(args: &BacktestArgs) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-/// The path without links, of a file that need not exist; `None` for standard input or output.
-fn resolved(path: &Path) -> Option<PathBuf> {
-    if path.as_os_str() == STDIN {
-        return None;
-    }
-    path.canonicalize().ok().or_else(|| {
-        let folder = match path.parent()? {
-            folder if folder.as_os_str().is_empty() => Path::new("."),
-            folder => folder,
-        };
-        Some(folder.canonicalize().ok()?.join(path.file_name()?))
-    })
 }

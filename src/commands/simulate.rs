@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
+use crate::files::is_one_file;
 use crate::simulate::{Attack, Bank, Label, Line, ListError, Nuisance, Plan, PlanError};
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -116,6 +117,14 @@ pub enum Format {
 /// [`Failure::Usage`] where the attacks are unknown or the plan impossible,
 /// [`Failure::Environment`] where the labels or the events cannot be written.
 pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
+    if let (Some(labels), Some(inventory)) = (&args.labels, &args.inventory)
+        && is_one_file(labels, inventory)
+    {
+        return Err(Failure::Usage(format!(
+            "--labels and --inventory are both {}; name two files",
+            inventory.display()
+        )));
+    }
     let bank = bank(args)?;
     if let Some(path) = &args.labels {
         write_labels(path, &bank.labels())?;

@@ -21,7 +21,7 @@ use self::difference::{Difference, Fall};
 use self::exposure::{Exposure, Seen};
 use self::false_alarms::FalseIncidents;
 use self::incidents::Incidents;
-use self::labels::Labels;
+use self::labels::{Instance, Labels};
 use self::nuisances::Nuisance;
 use self::recall::Attack;
 
@@ -50,12 +50,16 @@ pub struct Known {
     pub instances: usize,
     /// Identities that are labelled and had no event.
     pub unseen: Vec<String>,
+    /// Attacks and nuisances that ended before the first event, or began after the last.
+    pub outside: usize,
 }
 
 impl Known {
-    /// What `labels` are, where the identities of the input are those `seen`.
+    /// What `labels` are, where the identities of the input are those `seen`, and it goes over `span`.
     #[must_use]
-    pub fn new(labels: &Labels, seen: &Seen) -> Self {
+    pub fn new(labels: &Labels, seen: &Seen, span: Option<(Timestamp, Timestamp)>) -> Self {
+        let inside =
+            |one: &&Instance| span.is_some_and(|(first, last)| one.to >= first && one.from <= last);
         let identities = labels.instances().iter().map(|one| &one.identity);
         let mut unseen: Vec<String> = identities
             .filter(|one| !seen.contains(one))
@@ -67,6 +71,7 @@ impl Known {
             rows: labels.rows(),
             instances: labels.instances().len(),
             unseen,
+            outside: labels.instances().iter().filter(|one| !inside(one)).count(),
         }
     }
 }

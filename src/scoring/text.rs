@@ -30,11 +30,18 @@ fn known(f: &mut fmt::Formatter<'_>, labels: &Known) -> fmt::Result {
         rows,
         instances,
         unseen,
+        outside,
     } = labels;
     writeln!(
         f,
         "labels: {instances} attacks and nuisances in {rows} rows"
     )?;
+    if *outside > 0 {
+        writeln!(
+            f,
+            "  before or after all events, and counted as missed: {outside}; are they of this input?"
+        )?;
+    }
     unseen.first().map_or(Ok(()), |first| {
         writeln!(
             f,

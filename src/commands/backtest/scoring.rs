@@ -155,7 +155,8 @@ impl Scoring {
     /// The scores, written where that was asked for, once `replay` is at the end of the input.
     pub(super) fn finish(self, replay: &Replay) -> Result<Scores, Failure> {
         let labels = self.labels.as_ref();
-        let scored = believed(replay).map(|span| Exposure::new(span, self.from, self.seen.count()));
+        let span = believed(replay);
+        let scored = span.map(|span| Exposure::new(span, self.from, self.seen.count()));
         let this = Run::new(&self.this, labels, scored.as_ref());
         let against = self.other.map(|other| {
             let run = Run::new(&other.incidents, labels, scored.as_ref());
@@ -169,7 +170,7 @@ impl Scoring {
         let scores = Scores {
             version: Scores::VERSION,
             scored,
-            labels: labels.map(|labels| Known::new(labels, &self.seen)),
+            labels: labels.map(|labels| Known::new(labels, &self.seen, span)),
             this,
             against,
         };
