@@ -8,7 +8,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::baseline::{Accepted, Baseline};
 use super::budget::Thresholds;
 use super::clock::SKEW;
-use super::detector::{Alert, BaselineState, Card, Evidence, Family, Finding, Mode, Severity};
+use super::detector::{
+    Alert, BaselineState, Card, Evidence, Family, Finding, IncidentId, Mode, Severity,
+};
 use super::event::Event;
 use super::incident::Incident;
 use super::incidents::Incidents;
@@ -172,8 +174,8 @@ fn weigh(
         let mut lone = Risk::default();
         lone.note(occasion.ts, fingerprint, id, bits);
         let reading = lone.reading(thresholds, common, Span::from_micros(0));
-        let severity = reading.severity;
-        let told = severity
+        let told = reading
+            .severity
             .and_then(|_| told(card, incidents, at, Severity::Info, Some(reading), occasion));
         return (told, Common::default());
     };
@@ -184,39 +186,65 @@ fn weigh(
     let Some(worth) = reading.severity else {
         return (None, fresh);
     };
-    let mature = occasion.state() == BaselineState::Mature;
-    let severity = |worth, incident: Option<&Incident>| {
-        if mature {
-            stepped(worth, incident, occasion)
-        } else {
-            Severity::Info
-        }
-    };
-    // Risk that has been called so severe already is no news; the finding may still be, alone.
     let parts = risk.parts(reading.memory);
-    let mut leading = parts
+    let leading = leading(&parts, &reading, at, incidents, occasion.ts);
+    // Risk that has been called so severe already is no news, but of a case it goes on with; the
+    // finding may still be, alone.
+    let is_told = incidents.get(at).is_some_and(Incident::is_told);
+    let goes_on = leading == Some(at) && is_told || incidents.overdue(occasion.ts).is_some();
+    let told = if worth > Severity::Low && (called < Some(worth) || goes_on) {
+        risk.call(worth);
+        let led = Led { at, leading, parts };
+        risen(card, &led, worth, reading, incidents, occasion)
+    } else if risk.stands_out(thresholds, common, watched) {
+        let severity = deserved(Severity::Low, incidents.get(at), occasion);
+        told(card, incidents, at, severity, Some(reading), occasion)
+    } else {
+        None
+    };
+    (told, fresh)
+}
+
+/// The incident that holds half of the risk of `reading` or more; or the one at `at`, where it is about
+/// the same as a case that was closed for its age: that opens the next.
+fn leading(
+    parts: &[(IncidentId, f64)],
+    reading: &Reading,
+    at: usize,
+    incidents: &Incidents,
+    ts: Timestamp,
+) -> Option<usize> {
+    let most = parts
         .first()
         .filter(|(_, bits)| *bits >= reading.bits / 2.0)
         .and_then(|(id, _)| incidents.find(*id));
-    let own = leading == Some(at) && incidents.get(at).is_some_and(Incident::is_told);
-    let overdue = incidents.overdue(occasion.ts);
-    let goes_on = own || overdue.is_some();
-    // What a case is about that was closed for its age opens the next.
-    if leading.is_none()
-        && overdue.is_some_and(|it| incidents.get(at).is_some_and(|own| it.is_about(own)))
-    {
-        leading = Some(at);
-    }
-    if worth == Severity::Low || called >= Some(worth) && !goes_on {
-        if !risk.stands_out(thresholds, common, watched) {
-            return (None, fresh);
-        }
-        let severity = severity(Severity::Low, incidents.get(at));
-        let told = told(card, incidents, at, severity, Some(reading), occasion);
-        return (told, fresh);
-    }
-    risk.call(worth);
-    let leader = leading.and_then(|at| Some((at, card_of(&incidents.get(at)?.detector)?)));
+    most.or_else(|| {
+        let (overdue, own) = (incidents.overdue(ts)?, incidents.get(at)?);
+        overdue.is_about(own).then_some(at)
+    })
+}
+
+/// What risk that has risen is made of.
+struct Led {
+    /// The incident whose finding made it rise.
+    at: usize,
+    /// The one that leads, if one does.
+    leading: Option<usize>,
+    /// The id and the bits of each that adds to it, the most first.
+    parts: Vec<(IncidentId, f64)>,
+}
+
+/// Publishes risk that has risen to `worth`: with the case that analysts are at work on, as the
+/// incident that leads, or as one of risk itself.
+fn risen(
+    card: &'static Card,
+    led: &Led,
+    worth: Severity,
+    reading: Reading,
+    incidents: &mut Incidents,
+    occasion: &Occasion<'_>,
+) -> Option<Alert> {
+    let Led { at, leading, parts } = led;
     // One case at a time: what adds to one that analysts are at work on goes on with it.
     let is_case = |at: &usize| incidents.get(*at).is_some_and(Incident::is_case);
     let case = leading
@@ -226,29 +254,33 @@ fn weigh(
         && let Some(card) = incidents.get(case).and_then(|it| card_of(&it.detector))
     {
         // What joins brings its own step with it.
-        let severity = [case, at].map(|at| severity(worth, incidents.get(at)));
+        let severity = [case, *at].map(|at| deserved(worth, incidents.get(at), occasion));
         let severity = severity[0].max(severity[1]);
-        let news = case != at && incidents.join(case, at, severity);
+        let news = case != *at && incidents.join(case, *at, severity);
         let risk = Some(reading);
-        let told = published_as(card, incidents, case, severity, news, risk, occasion);
-        return (told, fresh);
+        return published_as(card, incidents, case, severity, news, risk, occasion);
     }
-    let (at, card) = match leader {
-        Some(leader) => leader,
-        None => {
-            let itemised = parts.iter().filter_map(|(id, bits)| {
-                let incident = incidents.named(*id)?;
-                Some((incident.name().into(), format!("{bits:.1} bits")))
-            });
-            let finding = accumulated(&reading, itemised.collect());
-            // Where there is no room for it, the finding at hand is told in its place.
-            let opened = incidents.note(&RISK, finding, occasion);
-            opened.map_or((at, card), |at| (at, &RISK))
-        }
-    };
-    let severity = severity(worth, incidents.get(at));
-    let told = told(card, incidents, at, severity, Some(reading), occasion);
-    (told, fresh)
+    let leader = leading.and_then(|at| Some((at, card_of(&incidents.get(at)?.detector)?)));
+    let (at, card) = leader.unwrap_or_else(|| {
+        let itemised = parts.iter().filter_map(|(id, bits)| {
+            let incident = incidents.named(*id)?;
+            Some((incident.name().into(), format!("{bits:.1} bits")))
+        });
+        let finding = accumulated(&reading, itemised.collect());
+        // Where there is no room for it, the finding at hand is told in its place.
+        let opened = incidents.note(&RISK, finding, occasion);
+        opened.map_or((*at, card), |at| (at, &RISK))
+    });
+    let severity = deserved(worth, incidents.get(at), occasion);
+    told(card, incidents, at, severity, Some(reading), occasion)
+}
+
+/// The severity of an incident whose risk is worth `worth`: information only while little is known.
+fn deserved(worth: Severity, incident: Option<&Incident>, occasion: &Occasion<'_>) -> Severity {
+    match occasion.state() {
+        BaselineState::Mature => stepped(worth, incident, occasion),
+        _ => Severity::Info,
+    }
 }
 
 /// How long the findings of an identity with this baseline have counted at `ts`; nothing while they
