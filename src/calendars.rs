@@ -3,34 +3,49 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use chrono::{Datelike, Days, LocalResult, NaiveDate, NaiveTime, TimeZone};
+use chrono::{Datelike, Days, Duration, LocalResult, NaiveDate, NaiveTime, TimeZone};
 use chrono_tz::Tz;
-use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
-use nhiwatch_detectors::kernel::time::Timestamp;
+use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session, SessionClass};
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use serde_saphyr::Spanned;
 use sha2::{Digest, Sha256};
 
-use self::file::{Clock, File, Hours};
+use self::file::{Around, Clock, File, Hours};
 use crate::failure::Failure;
 use crate::{digest, files};
 
 mod file;
 
+macro_rules! built_in {
+    ($name:literal) => {
+        (
+            concat!("built-in ", $name, ".yaml"),
+            include_str!(concat!("../config/calendars/", $name, ".yaml")),
+        )
+    };
+}
+
 /// The calendars in the binary: name for messages, and text.
-const BUILT_IN: [(&str, &str); 3] = [
-    (
-        "built-in XLON.yaml",
-        include_str!("../config/calendars/XLON.yaml"),
-    ),
-    (
-        "built-in XNAS.yaml",
-        include_str!("../config/calendars/XNAS.yaml"),
-    ),
-    (
-        "built-in XNYS.yaml",
-        include_str!("../config/calendars/XNYS.yaml"),
-    ),
+const BUILT_IN: [(&str, &str); 12] = [
+    built_in!("24-7"),
+    built_in!("GLBX"),
+    built_in!("XASX"),
+    built_in!("XETR"),
+    built_in!("XFRA"),
+    built_in!("XHKG"),
+    built_in!("XLON"),
+    built_in!("XNAS"),
+    built_in!("XNYS"),
+    built_in!("XPAR"),
+    built_in!("XTKS"),
+    built_in!("XTSE"),
 ];
+
+/// The code of a venue that never closes.
+const ALWAYS: &str = "24/7";
+
+/// Microseconds of a minute.
+const MINUTE: i64 = 60_000_000;
 
 /// The calendars built in, with those of `directory` added or, for a venue built in, instead.
 ///
@@ -135,6 +150,12 @@ pub struct Venue {
     pub to: NaiveDate,
     /// Every trading day with its sessions, in order.
     pub days: Vec<(NaiveDate, Vec<Session>)>,
+    /// What goes before a day's first session, the nearest to it first, and how long it lasts.
+    pub before_open: Vec<(SessionClass, Span)>,
+    /// The same of what follows its last session.
+    pub after_close: Vec<(SessionClass, Span)>,
+    /// Why nobody vouches for the file, if that is so.
+    pub unverified: Option<String>,
     /// The instants between which the file speaks.
     coverage: (Timestamp, Timestamp),
 }
@@ -151,6 +172,31 @@ impl Venue {
             .collect();
         let (from, until) = self.coverage;
         Calendar::new(&self.mic, &self.version, &self.hash, sessions, from, until)
+            .with(self.around())
+            .unverified(self.unverified.as_deref())
+    }
+
+    /// The stretches around the sessions of every day, each where the one nearer to them ends.
+    fn around(&self) -> Vec<(SessionClass, Session)> {
+        let mut around = Vec::new();
+        for (_, sessions) in &self.days {
+            let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else {
+                continue;
+            };
+            let mut close = first.open;
+            for (class, lasts) in &self.before_open {
+                let open = close.minus(*lasts);
+                around.push((*class, Session { open, close }));
+                close = open;
+            }
+            let mut open = last.close;
+            for (class, lasts) in &self.after_close {
+                let close = open.plus(*lasts);
+                around.push((*class, Session { open, close }));
+                open = close;
+            }
+        }
+        around
     }
 }
 
@@ -191,11 +237,8 @@ impl Rules<'_> {
     fn venue(&self, text: &str) -> Result<Venue, CalendarError> {
         let file = self.file;
         let mic = &file.mic.value;
-        if mic.len() != 4
-            || !mic
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-        {
+        let is_code = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        if mic != ALWAYS && (mic.len() != 4 || !mic.bytes().all(is_code)) {
             return self.refuse(
                 &file.mic,
                 &format!("`{mic}` is no code of four such as XNYS"),
@@ -229,12 +272,22 @@ impl Rules<'_> {
             from,
             to,
             days,
+            before_open: self.around(&file.before_open)?,
+            after_close: self.around(&file.after_close)?,
+            unverified: file.unverified.clone(),
             coverage: (self.midnight(from), self.midnight(after)),
         })
     }
 
     fn usual(&self) -> Result<BTreeMap<NaiveDate, Vec<Hours>>, CalendarError> {
-        let usual = self.in_order(&self.file.hours)?;
+        let mut usual = vec![(self.file.coverage.from.0, self.in_order(&self.file.hours)?)];
+        for change in &self.file.changes {
+            let from = change.from.value.0;
+            if usual.last().is_some_and(|(before, _)| from <= *before) {
+                return self.refuse(&change.from, "changes must follow each other in time");
+            }
+            usual.push((from, self.in_order(&change.hours)?));
+        }
         let days: BTreeSet<u32> = self
             .file
             .days
@@ -250,7 +303,11 @@ impl Rules<'_> {
             .iter_days()
             .take_while(|date| *date <= to);
         let trading = dates.filter(|date| days.contains(&date.weekday().num_days_from_monday()));
-        Ok(trading.map(|date| (date, usual.clone())).collect())
+        let on = |date| {
+            let in_force = usual.iter().rev().find(|(from, _)| *from <= date);
+            in_force.map_or_else(Vec::new, |(_, hours)| hours.clone())
+        };
+        Ok(trading.map(|date| (date, on(date))).collect())
     }
 
     fn close_on_holidays(
@@ -313,10 +370,20 @@ impl Rules<'_> {
         }
     }
 
+    /// What lies around the hours, as classes and lengths.
+    fn around(&self, list: &[Around]) -> Result<Vec<(SessionClass, Span)>, CalendarError> {
+        let stretch = |around: &Around| match around.lasts.value.0 {
+            0 => self.refuse(&around.lasts, "this must last a minute or more"),
+            minutes => Ok((around.class, Span::from_micros(i64::from(minutes) * MINUTE))),
+        };
+        list.iter().map(stretch).collect()
+    }
+
     fn session(&self, date: NaiveDate, hours: &Hours) -> Result<Session, CalendarError> {
         let instant = |clock: Clock| {
-            let date = date.checked_add_days(Days::new(u64::from(clock.0 / Clock::DAY)))?;
-            let minutes = clock.0 % Clock::DAY;
+            let days = Duration::days(clock.0.div_euclid(Clock::DAY).into());
+            let date = date.checked_add_signed(days)?;
+            let minutes = u32::try_from(clock.0.rem_euclid(Clock::DAY)).ok()?;
             let time = NaiveTime::from_hms_opt(minutes / 60, minutes % 60, 0)?;
             match self
                 .file

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::time::Timestamp;
 
 /// The trading calendars in force, by market identifier code (ISO 10383).
@@ -42,6 +44,10 @@ pub struct Calendar {
     pub hash: Box<str>,
     /// Every session, in order, none overlapping another.
     sessions: Vec<Session>,
+    /// Stretches around them in which the venue takes orders as well, in order.
+    around: Vec<(SessionClass, Session)>,
+    /// Why nobody vouches for the data, if that is so.
+    pub unverified: Option<Box<str>>,
     /// First instant the calendar speaks of.
     from: Timestamp,
     /// First instant it no longer speaks of.
@@ -57,6 +63,42 @@ pub struct Session {
     pub close: Timestamp,
 }
 
+/// What sort of stretch around its sessions a venue takes orders in.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionClass {
+    /// Orders are taken, and nothing trades yet.
+    PreOpen,
+    /// The call phase of an auction, or trading at its price.
+    Auction,
+    /// Trading before the session.
+    PreMarket,
+    /// Trading after the session.
+    PostMarket,
+    /// Trading at night.
+    Overnight,
+}
+
+impl SessionClass {
+    /// Its name as calendar files and alerts write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PreOpen => "pre-open",
+            Self::Auction => "auction",
+            Self::PreMarket => "pre-market",
+            Self::PostMarket => "post-market",
+            Self::Overnight => "overnight",
+        }
+    }
+
+    /// Whether it belongs to the regular session: its auctions do.
+    #[must_use]
+    pub const fn is_regular(self) -> bool {
+        matches!(self, Self::Auction)
+    }
+}
+
 /// What a venue does at an instant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
@@ -64,6 +106,8 @@ pub enum Phase {
     Open(Session),
     /// It does not; the sessions before and after.
     Closed {
+        /// In what sort of stretch it takes orders all the same, if it does.
+        takes: Option<SessionClass>,
         /// The session before, if the calendar knows one.
         last: Option<Session>,
         /// The session after, if the calendar knows one.
@@ -100,9 +144,26 @@ impl Calendar {
             version: version.into(),
             hash: hash.into(),
             sessions,
+            around: Vec::new(),
+            unverified: None,
             from,
             until,
         }
+    }
+
+    /// The same venue, which takes orders in these stretches `around` its sessions as well.
+    #[must_use]
+    pub fn with(mut self, mut around: Vec<(SessionClass, Session)>) -> Self {
+        around.sort_by_key(|(_, stretch)| stretch.open);
+        self.around = around;
+        self
+    }
+
+    /// The same calendar, with the reason `why` nobody vouches for it, if there is one.
+    #[must_use]
+    pub fn unverified(mut self, why: Option<&str>) -> Self {
+        self.unverified = why.map(Into::into);
+        self
     }
 
     /// What the venue does at `at`.
@@ -119,10 +180,25 @@ impl Calendar {
         match last {
             Some(session) if at < session.close => Phase::Open(session),
             last => Phase::Closed {
+                takes: self.around(at),
                 last,
                 next: self.sessions.get(after).copied(),
             },
         }
+    }
+
+    fn around(&self, at: Timestamp) -> Option<SessionClass> {
+        let after = self
+            .around
+            .partition_point(|(_, stretch)| stretch.open <= at);
+        let (class, stretch) = self.around.get(after.checked_sub(1)?)?;
+        (at < stretch.close).then_some(*class)
+    }
+
+    /// The first instant it speaks of, and the first it no longer speaks of.
+    #[must_use]
+    pub const fn coverage(&self) -> (Timestamp, Timestamp) {
+        (self.from, self.until)
     }
 
     /// Every session, in order.
@@ -154,6 +230,7 @@ mod tests {
         assert_eq!(venue.phase(at(100)), Phase::Open(session));
         assert_eq!(venue.phase(at(199)), Phase::Open(session));
         let closed = Phase::Closed {
+            takes: None,
             last: Some(session),
             next: Some(later),
         };
@@ -161,6 +238,7 @@ mod tests {
         assert_eq!(
             venue.phase(at(99)),
             Phase::Closed {
+                takes: None,
                 last: None,
                 next: Some(session)
             }

@@ -27,6 +27,8 @@ pub(crate) struct Incident {
     rule: bool,
     /// Days on which anything was found of it.
     pub(crate) days: u16,
+    /// Days on which its rule was broken in the incidents that it follows, where that has become a practice.
+    pub(crate) practice: u16,
     /// What others have found that goes on with it, four at most.
     pub(crate) joined: Vec<Box<str>>,
     /// The incident that it goes on with, if it does, and how it stood when that was last told.
@@ -76,6 +78,7 @@ impl Incident {
             },
             rule: finding.p_value.is_none(),
             days: 0,
+            practice: 0,
             joined: Vec::new(),
             joins: None,
             events: Vec::new(),
@@ -168,6 +171,17 @@ impl Incident {
         }
     }
 
+    /// The days of a practice that one which follows it at `now` goes on with: this broke its rule on ten
+    /// days or more, was told each time, and closed for its age alone.
+    pub(super) fn practised(&self, now: Timestamp) -> u16 {
+        let habit = self.rule && self.revision > 0 && self.days >= PRACTICE_DAYS;
+        if habit && !self.is_open(now) && !self.is_quiet(now) {
+            self.practice.saturating_add(self.days)
+        } else {
+            0
+        }
+    }
+
     /// Whether it may not make room for another, however long it stays open.
     pub(super) fn is_recent(&self, now: Timestamp) -> bool {
         now.since(self.active) <= QUIET && now.since(self.opened) <= LONGEST
@@ -234,6 +248,8 @@ fn incident_id(card: &Card, finding: &Finding, occasion: &Occasion<'_>) -> Incid
     IncidentId(id)
 }
 
+/// A rule broken on so many days of an incident is a practice.
+const PRACTICE_DAYS: u16 = 10;
 /// An incident closes after this much quiet.
 const QUIET: Span = Span::HOUR.times(4);
 /// An incident closes at this age.

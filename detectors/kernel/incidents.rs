@@ -170,11 +170,14 @@ impl Incidents {
         if forgotten >= Some(ts.hour()) {
             return Err(Limit::Incidents);
         }
+        let mut opened = Incident::new(card, finding, occasion);
+        let before = self.kept.iter().rev().find(|it| it.is_about(&opened));
+        opened.practice = before.map_or(0, |before| before.practised(ts));
         if let Some(at) = room {
             self.kept.remove(at);
             self.forgotten = forgotten;
         }
-        self.kept.push(Incident::new(card, finding, occasion));
+        self.kept.push(opened);
         Ok(self.kept.len() - 1)
     }
 }

@@ -132,8 +132,11 @@ pub(crate) fn triage(
     let weight = finding
         .weight()
         .filter(|_| card.family == Family::Statistical);
-    let rule = finding.severity.unwrap_or(card.severity);
+    let broken = finding.severity.unwrap_or(card.severity);
     let at = incidents.note(card, finding, occasion)?;
+    // What went on for four weeks, told on each day, is a practice: on record, and no longer work.
+    let practice = incidents.get(at).is_some_and(|it| it.practice > 0);
+    let rule = if practice { Severity::Info } else { broken };
     let id = incidents.get(at).map(|incident| incident.id);
     let (alert, fresh) = match weight {
         None => (
@@ -393,6 +396,10 @@ fn alert(
         let since = incident.opened.rfc3339();
         let days = format!("found on {} days since {since}", incident.days);
         finding.evidence.push(("habitual".into(), days));
+    }
+    if incident.practice > 0 {
+        let days = format!("its rule was broken on {} days before", incident.practice);
+        finding.evidence.push(("accepted_practice".into(), days));
     }
     if !incident.joined.is_empty() {
         let joined = incident.joined.join("; ");

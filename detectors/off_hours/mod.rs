@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::Profile;
-use crate::kernel::calendar::{Calendars, Phase};
+use crate::kernel::calendar::{Calendar, Calendars, Phase, Session, SessionClass};
 use crate::kernel::detector::{
     Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
 };
@@ -26,16 +26,29 @@ pub struct Config {
     /// How improbable activity in an hour must be. An identity watched for ten weeks cannot reach
     /// less than about 0.001, so a much smaller value silences the learned half.
     pub p_max: Probability,
+    /// In which of a venue's hours orders may be placed.
+    pub sessions: Sessions,
     /// How long before the open orders are accepted as meant for the session.
     pub before_open: Minutes,
     /// How long after the close orders are accepted as belonging to the session.
     pub after_close: Minutes,
 }
 
+/// In which of a venue's hours orders may be placed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sessions {
+    /// While it trades continuously and in its auctions.
+    Regular,
+    /// Whenever it takes orders: before the open, after the close, at night.
+    Extended,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             p_max: Probability::new(0.003),
+            sessions: Sessions::Regular,
             before_open: Minutes::new(0.0),
             after_close: Minutes::new(0.0),
         }
@@ -67,8 +80,8 @@ impl Detector for OffHours {
     }
 
     fn rule(&self, event: &Event<'_>, declared: Option<&Declared>) -> Verdict {
-        self.closed_venue(event)
-            .or_else(|| outside_schedule(event, declared?))
+        self.broken(event, declared)
+            .or_else(|| self.beyond_the_calendar(event))
             .map_or(Verdict::Normal, Verdict::found)
     }
 
@@ -87,7 +100,7 @@ impl Detector for OffHours {
         let usual = table.usual(cell);
         // The venue's calendar or the declared schedule has said it already, with more force.
         let declared = profile.closed.declared.as_ref();
-        if usual.p > self.config.p_max.get() || self.rule(event, declared) != Verdict::Normal {
+        if usual.p > self.config.p_max.get() || self.broken(event, declared).is_some() {
             return Verdict::Normal;
         }
         // A habit that overruns the hour, or has moved along with a clock, is the same habit.
@@ -133,14 +146,60 @@ impl Detector for OffHours {
 const HABIT: f64 = 0.5;
 
 impl OffHours {
-    fn closed_venue(&self, event: &Event<'_>) -> Option<Finding> {
-        if event.class != Class::Order {
+    /// The finding of the rule that `event` breaks, if it breaks one.
+    fn broken(&self, event: &Event<'_>, declared: Option<&Declared>) -> Option<Finding> {
+        self.closed_venue(event)
+            .or_else(|| outside_schedule(event, declared?))
+    }
+
+    /// An order that cannot be judged, because the calendar of its venue does not speak of its time: said
+    /// aloud, lest it be taken for judged.
+    fn beyond_the_calendar(&self, event: &Event<'_>) -> Option<Finding> {
+        let calendar = self.order_venue(event)?;
+        if calendar.phase(event.ts) != Phase::Unknown {
             return None;
         }
-        let calendar = self.calendars.venue(event.venue?)?;
-        let Phase::Closed { last, next } = calendar.phase(event.ts) else {
+        let mic = &calendar.mic;
+        let (from, until) = calendar.coverage();
+        let (from, until) = (from.rfc3339(), until.rfc3339());
+        Some(Finding {
+            subject: format!("{mic} calendar ends"),
+            p_value: None,
+            begins: 1.0,
+            summary: format!(
+                "{} on {mic} cannot be judged: its calendar ends",
+                event.action
+            ),
+            expected: format!("orders between {from} and {until}, of which the calendar speaks"),
+            observed: format!("{} at {}", event.action, event.ts.rfc3339()),
+            evidence: evidence([
+                ("venue", mic.to_string()),
+                ("calendar", format!("{mic} version {}", calendar.version)),
+                ("calendar_hash", calendar.hash.to_string()),
+            ]),
+            clears: format!("a calendar of {mic} that goes on, in `calendars.directory`"),
+            severity: Some(Severity::Info),
+            sink: false,
+            floor: 0.0,
+        })
+    }
+
+    /// The calendar of the venue of an order.
+    fn order_venue(&self, event: &Event<'_>) -> Option<&Calendar> {
+        let is_order = event.class == Class::Order;
+        self.calendars.venue(event.venue.filter(|_| is_order)?)
+    }
+
+    fn closed_venue(&self, event: &Event<'_>) -> Option<Finding> {
+        let calendar = self.order_venue(event)?;
+        let Phase::Closed { takes, last, next } = calendar.phase(event.ts) else {
             return None;
         };
+        let meant =
+            |class: SessionClass| class.is_regular() || self.config.sessions == Sessions::Extended;
+        if takes.is_some_and(meant) {
+            return None;
+        }
         let after_close = self.config.after_close.span();
         let before_open = self.config.before_open.span();
         if last.is_some_and(|last| event.ts.since(last.close) < after_close)
@@ -156,28 +215,50 @@ impl OffHours {
             at(next.map(|next| next.open)),
         );
         let mic = &calendar.mic;
+        let session = takes.map_or("closed", SessionClass::name);
         Some(Finding {
             subject: format!("{mic} closed"),
             p_value: None,
             begins: 1.0,
-            summary: format!("{} on {mic} while the venue is closed", event.action),
+            summary: match takes {
+                Some(_) => format!(
+                    "{} on {mic} in its {}, outside the regular session",
+                    event.action, session
+                ),
+                None if is_break(last, next) => {
+                    format!("{} on {mic} during its break", event.action)
+                }
+                None => format!("{} on {mic} while the venue is closed", event.action),
+            },
             expected: format!(
                 "orders only while {mic} trades: closed at {closed}, opens at {opens}"
             ),
             observed: format!("{} at {}", event.action, event.ts.rfc3339()),
-            evidence: evidence([
-                ("venue", mic.to_string()),
-                ("venue_closed_at", closed),
-                ("venue_opens_at", opens),
-                ("calendar", format!("{} version {}", mic, calendar.version)),
-                ("calendar_hash", calendar.hash.to_string()),
-            ]),
-            clears: format!("{mic} opens, or `before_open` or `after_close` allows it"),
+            evidence: {
+                let mut all = evidence([
+                    ("venue", mic.to_string()),
+                    ("session", session.to_owned()),
+                    ("venue_closed_at", closed),
+                    ("venue_opens_at", opens),
+                    ("calendar", format!("{} version {}", mic, calendar.version)),
+                    ("calendar_hash", calendar.hash.to_string()),
+                ]);
+                let unverified = calendar.unverified.as_ref();
+                all.extend(unverified.map(|why| ("calendar_unverified".into(), why.to_string())));
+                all
+            },
+            clears: format!("{mic} opens, or `sessions`, `before_open` or `after_close` allow it"),
             severity: None,
             sink: event.is_sink(),
             floor: 0.0,
         })
     }
+}
+
+/// Whether what lies between these two sessions is no more than a pause within a day.
+fn is_break(last: Option<Session>, next: Option<Session>) -> bool {
+    last.zip(next)
+        .is_some_and(|(last, next)| next.open.since(last.close) <= Span::HOUR.times(3))
 }
 
 /// The finding of an action that changes something outside the windows its owners declared.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDate, Weekday};
 use chrono_tz::Tz;
+use nhiwatch_detectors::kernel::calendar::SessionClass;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_saphyr::Spanned;
 
@@ -23,6 +24,33 @@ pub(super) struct File {
     pub(super) early_closes: Vec<EarlyClose>,
     #[serde(default)]
     pub(super) special: Vec<Special>,
+    /// Other hours from a day on, in order of that day.
+    #[serde(default)]
+    pub(super) changes: Vec<Change>,
+    /// What goes before the first hours of a day, the nearest to them first.
+    #[serde(default)]
+    pub(super) before_open: Vec<Around>,
+    /// What follows the last hours of a day, the nearest to them first.
+    #[serde(default)]
+    pub(super) after_close: Vec<Around>,
+    /// Why nobody vouches for this file.
+    #[serde(default)]
+    pub(super) unverified: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pub(super) from: Spanned<Date>,
+    pub(super) hours: Vec<Spanned<Hours>>,
+}
+
+/// A stretch in which a venue takes orders before or after its hours.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Around {
+    pub(super) class: SessionClass,
+    pub(super) lasts: Spanned<Clock>,
 }
 
 #[derive(serde::Deserialize)]
@@ -89,17 +117,18 @@ impl<'de> Deserialize<'de> for Day {
     }
 }
 
-/// A time on the wall clock, in minutes since midnight; 1440 is the end of the day.
+/// A time on the wall clock, in minutes since midnight: 1440 is the end of the day, and what lies
+/// below 0 is on the day before.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Clock(pub(super) u32);
+pub(super) struct Clock(pub(super) i32);
 
 impl Clock {
-    pub(super) const DAY: u32 = 24 * 60;
+    pub(super) const DAY: i32 = 24 * 60;
 
     fn parse(text: &str) -> Option<Self> {
         let (hour, minute) = text.split_once(':')?;
         let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
-        let minutes = hour.parse::<u32>().ok()? * 60 + minute.parse::<u32>().ok()?;
+        let minutes = hour.parse::<i32>().ok()? * 60 + minute.parse::<i32>().ok()?;
         let valid = digits(hour) && digits(minute) && !minute.starts_with(['6', '7', '8', '9']);
         (valid && minutes <= Self::DAY).then_some(Self(minutes))
     }
@@ -113,7 +142,8 @@ impl<'de> Deserialize<'de> for Clock {
     }
 }
 
-/// A stretch of one day's trading, `08:00-16:30`; up to `24:00`.
+/// A stretch of one day's trading, `08:00-16:30`; up to `24:00`. What opens on the day before is
+/// `-1d 17:00-16:00`.
 #[derive(Clone, Copy)]
 pub(super) struct Hours {
     pub(super) open: Clock,
@@ -123,9 +153,13 @@ pub(super) struct Hours {
 impl<'de> Deserialize<'de> for Hours {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let ends = text.split_once('-');
-        let hours =
-            ends.and_then(|(open, close)| Some((Clock::parse(open)?, Clock::parse(close)?)));
+        let (ends, before) = match text.strip_prefix("-1d ") {
+            Some(ends) => (ends, Clock::DAY),
+            None => (text.as_str(), 0),
+        };
+        let hours = ends.split_once('-').and_then(|(open, close)| {
+            Some((Clock(Clock::parse(open)?.0 - before), Clock::parse(close)?))
+        });
         match hours {
             Some((open, close)) if open < close => Ok(Self { open, close }),
             _ => Err(D::Error::custom(format!(

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use chrono::NaiveDate;
 use clap::ValueEnum;
-use nhiwatch_detectors::kernel::calendar::Session;
-use nhiwatch_detectors::kernel::time::Timestamp;
+use nhiwatch_detectors::kernel::calendar::{Session, SessionClass};
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 use serde::Serialize;
 
 use crate::calendars::{Venue, venues};
@@ -145,11 +145,14 @@ struct VenueRow {
     version: String,
     from: String,
     to: String,
+    before_open: String,
+    after_close: String,
+    unverified: &'static str,
     sha256: String,
 }
 
 impl VenueRow {
-    const COLUMNS: &str = "mic,timezone,version,from,to,sha256";
+    const COLUMNS: &str = "mic,timezone,version,from,to,before_open,after_close,unverified,sha256";
 
     fn new(venue: &Venue) -> Self {
         Self {
@@ -158,9 +161,24 @@ impl VenueRow {
             version: venue.version.clone(),
             from: venue.from.to_string(),
             to: venue.to.to_string(),
+            before_open: stretches(&venue.before_open),
+            after_close: stretches(&venue.after_close),
+            unverified: venue.unverified.as_ref().map_or("", |_| "yes"),
             sha256: venue.hash.clone(),
         }
     }
+}
+
+/// What lies around the hours, the nearest to them first, such as `auction 00:10 pre-open 00:50`.
+fn stretches(around: &[(SessionClass, Span)]) -> String {
+    let words: Vec<String> = around
+        .iter()
+        .map(|(class, lasts)| {
+            let minutes = lasts.seconds() / 60;
+            format!("{} {:02}:{:02}", class.name(), minutes / 60, minutes % 60)
+        })
+        .collect();
+    words.join(" ")
 }
 
 impl Row for VenueRow {
@@ -171,6 +189,9 @@ impl Row for VenueRow {
             &self.version,
             &self.from,
             &self.to,
+            &self.before_open,
+            &self.after_close,
+            self.unverified,
             &self.sha256,
         ]
     }
@@ -244,8 +265,12 @@ mod tests {
     fn without_a_venue_all_are_listed() {
         let text = output("");
         let starts: Vec<&str> = text.lines().map(|line| &line[..4]).collect();
-        assert_eq!(starts, ["mic,", "XLON", "XNAS", "XNYS"]);
-        assert!(text.contains("\nXLON,Europe/London,2026.1,2015-01-01,2027-12-31,"));
+        assert_eq!(starts[..3], ["mic,", "24/7", "GLBX"]);
+        assert_eq!(starts.len(), 13);
+        assert!(text.contains(
+            "\nXETR,Europe/Berlin,2026.2,2015-01-01,2027-12-31,auction 00:10 pre-open 00:50,auction 00:05,,"
+        ));
+        assert!(text.contains("\nXFRA,Europe/Berlin,2026.2,2015-01-01,2027-12-31,,,yes,"));
     }
 
     #[test]

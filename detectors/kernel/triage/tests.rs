@@ -173,3 +173,42 @@ fn a_case_that_is_closed_for_its_age_is_told_anew_while_it_goes_on() {
     }
     assert_eq!(opened, [(0, "api-volume"), (7 * 24 + 6, "api-volume")]);
 }
+
+#[test]
+fn a_rule_that_is_broken_for_weeks_becomes_a_practice_that_is_still_told_each_day() {
+    let mut watch = Watch::default();
+    let mut rule = |day| {
+        watch
+            .alert("off-hours", broken(), at(day, 10))
+            .expect("told")
+    };
+    let first = rule(0);
+    let told: Vec<Alert> = (1..=40).map(&mut rule).collect();
+    let (case, practice) = told.split_at(28);
+    assert!(case.iter().all(|alert| alert.id == first.id));
+    assert!(case.iter().all(|alert| alert.severity == Severity::Medium));
+    assert!(
+        practice
+            .iter()
+            .all(|alert| alert.severity == Severity::Info)
+    );
+    let days = |alert: &Alert| {
+        let said = alert.finding.evidence.iter();
+        said.filter(|(name, _)| name == "accepted_practice").count()
+    };
+    assert!(practice.iter().all(|alert| days(alert) == 1));
+    // What pauses for more than a week is no practice any more.
+    let anew = rule(50);
+    assert_eq!((anew.severity, anew.revision), (Severity::Medium, 1));
+}
+
+#[test]
+fn a_rule_that_is_broken_now_and_then_never_becomes_a_practice() {
+    let mut watch = Watch::default();
+    for day in (0..60).step_by(4) {
+        let told = watch
+            .alert("off-hours", broken(), at(day, 10))
+            .expect("told");
+        assert_eq!(told.severity, Severity::Medium, "{day}");
+    }
+}

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
+use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session, SessionClass};
 use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
 use nhiwatch_detectors::kernel::event::{Class, Event};
@@ -265,19 +265,41 @@ fn duration(text: &str) -> Result<Span, String> {
     Ok(unit.times(number.parse().map_err(|_| wrong())?))
 }
 
-/// New York as it trades on winter weekdays.
+/// New York, London and Tokyo as they trade on winter weekdays, four hundred days long.
 fn calendars() -> Calendars {
-    let session = |day: i64| {
-        let midnight = MONDAY.plus(Span::DAY.times(day));
-        let minutes = |n| midnight.plus(Span::MINUTE.times(n));
-        Session {
-            open: minutes(14 * 60 + 30),
-            close: minutes(21 * 60),
-        }
+    let venue = |mic, hours: &[(i64, i64)], around: &[(SessionClass, i64, i64)]| {
+        let stretch = |day: i64, open: i64, close: i64| {
+            let midnight = MONDAY.plus(Span::DAY.times(day));
+            let minutes = |n| midnight.plus(Span::MINUTE.times(n));
+            Session {
+                open: minutes(open),
+                close: minutes(close),
+            }
+        };
+        let days = || (0..400).filter(|day| day % 7 < 5);
+        let sessions = days().flat_map(|day| {
+            let on = move |&(open, close): &(i64, i64)| stretch(day, open, close);
+            hours.iter().map(on)
+        });
+        let around = days().flat_map(|day| {
+            let on = move |&(class, open, close): &_| (class, stretch(day, open, close));
+            around.iter().map(on)
+        });
+        let until = MONDAY.plus(Span::DAY.times(400));
+        Calendar::new(mic, "test", "test", sessions.collect(), MONDAY, until).with(around.collect())
     };
-    let sessions = (0..400).filter(|day| day % 7 < 5).map(session).collect();
-    let until = MONDAY.plus(Span::DAY.times(400));
-    Calendars::new(vec![Calendar::new(
-        "XNYS", "test", "test", sessions, MONDAY, until,
-    )])
+    use SessionClass::{Auction, PostMarket, PreMarket};
+    Calendars::new(vec![
+        venue(
+            "XNYS",
+            &[(870, 1260)],
+            &[(PreMarket, 540, 870), (PostMarket, 1260, 1500)],
+        ),
+        venue(
+            "XLON",
+            &[(480, 990)],
+            &[(Auction, 470, 480), (Auction, 990, 1000)],
+        ),
+        venue("XTKS", &[(0, 150), (210, 390)], &[]),
+    ])
 }
