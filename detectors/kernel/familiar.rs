@@ -92,6 +92,18 @@ impl Familiar {
         self.limit(self.singletons)
     }
 
+    /// The chance that the next trial is new, as expected instead of at its limit: Good and Turing's
+    /// estimate with a gamma prior of shape [`PRIOR`] over [`PRIOR_TRIALS`] trials, which says that
+    /// most of those who have long done nothing new will not. One that forgets says nothing: 1.
+    #[must_use]
+    pub fn p_new_expected(&self) -> f64 {
+        if self.full {
+            return 1.0;
+        }
+        let trials = f64::from(self.trials) + PRIOR_TRIALS;
+        ((f64::from(self.singletons) + PRIOR) / trials).min(1.0)
+    }
+
     /// The least that [`Familiar::p_new`] can be after so few trials: with no singleton at all.
     #[must_use]
     pub fn p_new_least(&self) -> f64 {
@@ -212,6 +224,11 @@ fn poisson_limit(n: u32) -> f64 {
 
 /// Sessions after which something is fully known.
 const SESSIONS_MAX: u8 = 3;
+
+/// Shape of the prior of how often an identity does something new, in things.
+const PRIOR: f64 = 0.2;
+/// Trials that the prior is worth.
+const PRIOR_TRIALS: f64 = 20.0;
 
 #[cfg(test)]
 mod tests {

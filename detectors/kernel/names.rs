@@ -23,6 +23,9 @@ impl Symbol {
         if let Some(class) = event.resource_class {
             hash = hash.rotate_left(17) ^ xxh3_64(class.as_bytes());
         }
+        if let Some(venue) = event.venue {
+            hash = hash.rotate_left(17) ^ xxh3_64(venue.as_bytes());
+        }
         Self((hash as u32).max(2))
     }
 }
@@ -55,6 +58,10 @@ impl Names {
                 name.push_str(" [");
                 name.push_str(class);
                 name.push(']');
+            }
+            if let Some(venue) = event.venue {
+                name.push_str(" @");
+                name.push_str(venue);
             }
             let end = (0..=Self::BYTES_MAX.min(name.len()))
                 .rev()

@@ -98,20 +98,30 @@ impl Chain {
         gram.iter().all(Option::is_some).then_some(gram)
     }
 
+    /// The step and the two before it, as far as there are any.
+    #[must_use]
+    pub const fn steps(&self) -> [Option<Symbol>; 3] {
+        self.steps
+    }
+
     /// Fingerprint of the last `order` symbols, if there are so many.
     #[must_use]
     pub fn fingerprint(&self, order: usize) -> Option<u32> {
-        Some(Self::hash(self.gram(order)?))
+        Some(Self::fingerprint_of(self.gram(order)?))
     }
 
     /// Fingerprint of the `order` symbols that end one step earlier, if there are so many.
     #[must_use]
     pub fn fingerprint_before(&self, order: usize) -> Option<u32> {
         let gram = self.steps.get(2_usize.checked_sub(order)?..2)?;
-        gram.iter().all(Option::is_some).then(|| Self::hash(gram))
+        gram.iter()
+            .all(Option::is_some)
+            .then(|| Self::fingerprint_of(gram))
     }
 
-    fn hash(gram: &[Option<Symbol>]) -> u32 {
+    /// Fingerprint of these symbols in a row.
+    #[must_use]
+    pub fn fingerprint_of(gram: &[Option<Symbol>]) -> u32 {
         let mut bytes = [0_u8; 12];
         let mut len = 0;
         for (slot, symbol) in bytes.chunks_exact_mut(4).zip(gram.iter().flatten()) {
