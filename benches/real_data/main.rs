@@ -8,9 +8,19 @@
 //! of the data.
 
 mod nab;
+mod retail;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+/// How the report begins.
+const HEAD: &str = "\
+# Real data that others have published
+
+Written by `cargo bench --bench real_data -- --write`. The data are no part of this repository: they are read from the \
+folder that `NHIWATCH_REAL_DATA` names, and what is not there is not measured.
+
+";
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,12 +40,21 @@ fn main() -> io::Result<()> {
             "NHIWATCH_REAL_DATA names no folder of real data: nothing to measure."
         );
     };
-    let folder = data.join("nab");
-    if !folder.is_dir() {
-        let data = data.display();
-        return writeln!(out, "No folder `nab` in {data}: nothing to measure.");
+    let there = |name: &str| Some(data.join(name)).filter(|folder| folder.is_dir());
+    let mut report = String::from(HEAD);
+    if let Some(folder) = there("nab") {
+        report += &nab::measure(&folder, quick, scores.as_deref())?;
     }
-    let report = nab::measure(&folder, quick, scores.as_deref())?;
+    if let Some(folder) = there("online_retail_orders") {
+        report += &retail::measure(&folder, quick)?;
+    }
+    if report.len() == HEAD.len() {
+        let data = data.display();
+        return writeln!(
+            out,
+            "No set of data that is known in {data}: nothing to measure."
+        );
+    }
     if has("--write") && !quick {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/real-data.md");
         std::fs::write(path, report)

@@ -249,5 +249,32 @@ fn gate(expected: Expected) -> u64 {
     libm::ceil(gate).clamp(1.0, 1e15) as u64
 }
 
-/// An hour stays open for the lateness allowed, so two are open at once.
-const HOURS_MAX: usize = 2;
+/// An hour stays open for the lateness allowed, so two are open at once, and a third where an event lies
+/// so far ahead that its time is not believed yet.
+const HOURS_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::time::Span;
+
+    #[test]
+    fn what_comes_after_a_long_pause_opens_an_hour_of_its_own_before_its_time_is_believed() {
+        let start = Timestamp::from_hour(500_000);
+        let baseline = Baseline::new(start);
+        let mut hot = Hot::default();
+        let mut count = |minutes: i64| {
+            let event = Event {
+                ts: start.plus(Span::MINUTE.times(minutes)),
+                identity: "shop",
+                action: "order.create",
+                ..Event::default()
+            };
+            let symbol = Symbol::of(&event);
+            hot.count(&event, symbol, &baseline, |_| {}).first
+        };
+        assert_eq!([50, 61, 64].map(&mut count), [true, true, false]);
+        assert!(count(9 * 60), "it is the first of its hour");
+        assert!(!count(65), "and gives way to what is there");
+    }
+}

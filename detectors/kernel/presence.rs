@@ -43,6 +43,8 @@ pub struct Usual {
     pub activations: f64,
     /// Hours that are quiet by habit.
     pub trials: f64,
+    /// Whether there never was anything in it, in the hours beside it, or at this hour of such days.
+    pub never: bool,
 }
 
 impl Presence {
@@ -64,6 +66,7 @@ impl Presence {
             visits,
             activations: self.quiet.0,
             trials: self.quiet.1,
+            never: active + class_active + before.0 + after.0 < NEVER,
         }
     }
 
@@ -147,6 +150,8 @@ const fn kept(value: u16) -> u16 {
 
 /// One visit; with 0.95 kept a week the sum stays below 20 of them.
 const UNIT: u16 = 3000;
+/// What is left of a visit after a year or so is none.
+const NEVER: f64 = 0.05;
 /// What the pool of quiet hours keeps from one hour to the next.
 const QUIET_KEPT: f64 = 0.9998;
 /// Hours before anything is judged: counting the learning weeks as quiet hours that came alive

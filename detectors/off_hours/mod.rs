@@ -98,9 +98,15 @@ impl Detector for OffHours {
         let zone = profile.zone();
         let cell = event.ts.hour_of_week(zone);
         let usual = table.usual(cell);
+        let sink = matches!(event.class, Class::Order | Class::Payment);
+        let (p_max, floor) = if usual.never && sink {
+            (self.config.p_max.get().max(SINK_P_MAX), SINK_BITS)
+        } else {
+            (self.config.p_max.get(), 0.0)
+        };
         // The venue's calendar or the declared schedule has said it already, with more force.
         let declared = profile.closed.declared.as_ref();
-        if usual.p > self.config.p_max.get() || self.broken(event, declared).is_some() {
+        if usual.p > p_max || self.broken(event, declared).is_some() {
             return Verdict::Normal;
         }
         // A habit that overruns the hour, or has moved along with a clock, is the same habit.
@@ -136,10 +142,16 @@ impl Detector for OffHours {
             clears: "the identity is active in this hour in following weeks".to_owned(),
             severity: None,
             sink: event.is_sink(),
-            floor: 0.0,
+            floor,
         })
     }
 }
+
+/// The least that an order or a payment weighs in an hour in which, and beside which, there never was
+/// anything: fewer weeks than years cannot make it rare enough, and somebody has to know.
+const SINK_BITS: f64 = 8.0;
+/// Up to where they are told of: some seventy quiet hours of which none came alive.
+const SINK_P_MAX: f64 = 0.01;
 
 /// How often an hour must be active to lend its neighbour an excuse: more often than not, so that a
 /// stranger's own first hours excuse nothing.

@@ -27,12 +27,7 @@ pub(super) fn report(measured: &Measured<'_>) -> std::result::Result<String, std
         .flagged(&PROFILES[0], measured.threshold, |_| true);
     write!(
         out,
-        "# Real data that others have published\n\
-         \n\
-         Written by `cargo bench --bench real_data -- --write`. The data are no part of this repository: they \
-         are read from the folder that `NHIWATCH_REAL_DATA` names, and what is not there is not measured.\n\
-         \n\
-         ## The Numenta Anomaly Benchmark\n\
+        "## The Numenta Anomaly Benchmark\n\
          \n\
          A sanity row, and off-domain. The benchmark (Lavin and Ahmad 2015, <https://arxiv.org/abs/1510.03336>) \
          has values of metrics, most of them every five minutes; nhiwatch counts what identities do, by \
