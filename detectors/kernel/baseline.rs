@@ -265,6 +265,13 @@ impl Baseline {
         (cell, before_move(cell, self.clock_moved(ts, grace)))
     }
 
+    /// Whether a clock that it may follow has changed within `span` before `ts`: that of its declared time
+    /// zone, of Europe or of the United States.
+    pub(crate) fn clock_changed(&self, ts: Timestamp, span: Span) -> bool {
+        let zone = Declared::zone(self.declared.as_ref());
+        ts.utc_offset(zone) != ts.minus(span).utc_offset(zone) || ts.clocks_moved(span) != 0
+    }
+
     /// Seconds by which a clock that nobody declared may have moved within `grace` before `ts`.
     fn clock_moved(&self, ts: Timestamp, grace: Span) -> i32 {
         match self.declared.as_ref().and_then(|it| it.timezone) {

@@ -93,7 +93,7 @@ impl Familiar {
     }
 
     /// The chance that the next trial is new, as expected instead of at its limit: Good and Turing's
-    /// estimate with a gamma prior of shape [`PRIOR`] over [`PRIOR_TRIALS`] trials, which says that
+    /// estimate with a gamma prior of shape 0.2 over 20 trials, which says that
     /// most of those who have long done nothing new will not. One that forgets says nothing: 1.
     #[must_use]
     pub fn p_new_expected(&self) -> f64 {

@@ -89,7 +89,7 @@ impl Cadence {
         let (steps, late) = self.phase(start);
         // What moves with a clock is on time, but says nothing of how far runs are off.
         let off = libm::fabs(late);
-        let moved = seconds(moved(start, self.period));
+        let moved = seconds(moved(start, self.period, baseline));
         if !on_rest && off <= self.tolerance() + moved {
             self.strays = 0;
             self.on_time = start;
@@ -265,7 +265,7 @@ impl Cadence {
     fn missed_at(&self, runs: f64, run: Timestamp, rest: Rest, baseline: &Baseline) -> Timestamp {
         let wait = runs * f64::from(self.period) + self.tolerance();
         let wait = Span::from_micros((wait * 1e6) as i64);
-        let mut at = run.plus(wait).plus(moved(run, self.period));
+        let mut at = run.plus(wait).plus(moved(run, self.period, baseline));
         let mut day = baseline.day_of(run.hour()) + 1;
         while day <= baseline.day_of(at.hour()) {
             if rest.has(day) {
@@ -283,6 +283,7 @@ impl Cadence {
         hour: i64,
         open: &[Hour],
         on_rest: bool,
+        baseline: &Baseline,
     ) -> Option<Stray> {
         let (run, last) = self.newest(open, hour);
         let begins = last.is_some_and(|last| start.since(last) >= QUIET);
@@ -291,7 +292,7 @@ impl Cadence {
             return None;
         }
         let (steps, late) = self.phase(start);
-        let grace = self.tolerance() + seconds(moved(start, self.period));
+        let grace = self.tolerance() + seconds(moved(start, self.period, baseline));
         // What begins late, but while it is usually at work, is the rest of a day's work.
         let at_work =
             (0.0..1.25 * f64::from(self.length)).contains(&late.rem_euclid(f64::from(self.period)));
@@ -342,10 +343,10 @@ impl Cadence {
 
 /// By how much a run may be off because clocks have changed, of who follows a clock: it runs once in some
 /// half days.
-fn moved(at: Timestamp, period: f32) -> Span {
+fn moved(at: Timestamp, period: f32, baseline: &Baseline) -> Span {
     let halves = f64::from(period) / 43_200.0;
     let off = libm::fabs(halves - libm::round(halves).max(1.0));
-    if off < WHOLE_HALVES && at.clocks_moved(FORTNIGHT) != 0 {
+    if off < WHOLE_HALVES && baseline.clock_changed(at, FORTNIGHT) {
         Span::HOUR
     } else {
         Span::from_micros(0)

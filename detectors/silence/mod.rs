@@ -89,7 +89,13 @@ impl Detector for Silence {
         let on_rest = rest.has(profile.closed.day_of(hour.start));
         let State { cadence, .. } = state;
         let begins = begins(cadence.per_day(rest));
-        match cadence.stray(event.ts, hour.start, profile.open(), on_rest) {
+        match cadence.stray(
+            event.ts,
+            hour.start,
+            profile.open(),
+            on_rest,
+            profile.closed,
+        ) {
             Some(stray) if stray.p <= begins => {
                 Verdict::found(astray(&stray, begins, event, profile, cadence))
             }

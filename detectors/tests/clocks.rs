@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
-use nhiwatch_detectors::kernel::event::Event;
+use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -94,4 +94,87 @@ fn what_moves_otherwise_is_not() {
     let desk = declared(chrono_tz::Tz::America__New_York);
     let heard = found(AFTER_A_CHANGE, 1, desk);
     assert_eq!(heard.alerted, Vec::<&str>::new(), "as declared");
+}
+
+/// Sundays on which the clocks change, in days since the epoch, with the zone: both ways, in four zones.
+const CHANGES: [(chrono_tz::Tz, i64); 8] = [
+    (chrono_tz::Tz::America__New_York, 20_520),
+    (chrono_tz::Tz::America__New_York, 20_758),
+    (chrono_tz::Tz::Europe__London, 20_541),
+    (chrono_tz::Tz::Europe__London, 20_751),
+    (chrono_tz::Tz::Europe__Berlin, 20_541),
+    (chrono_tz::Tz::Europe__Berlin, 20_751),
+    (chrono_tz::Tz::Australia__Sydney, 20_548),
+    (chrono_tz::Tz::Australia__Sydney, 20_730),
+];
+
+/// The detectors that alert on a desk of `zone` that orders in its working hours, from ten weeks before
+/// the Sunday `day` to two weeks after it.
+fn round_a_change(zone: chrono_tz::Tz, day: i64, declares: bool) -> Vec<&'static str> {
+    let (configs, limits) = (Configs::default(), Limits::default());
+    let calendars = Calendars::default();
+    let decision = Decision::new(&configs, &Budget::default(), &limits, &calendars, "");
+    let mut engine = Engine::new(0, Arc::new(decision));
+    let mut alerts = Vec::new();
+    let identity = "desk";
+    let declared = declares.then(|| Declared {
+        timezone: Some(zone),
+        ..Declared::default()
+    });
+    engine.handle(&Input::Inventory { identity, declared }, &mut alerts);
+    let sunday = Timestamp::from_hour(day * 24);
+    let start = sunday.minus(Span::WEEK.times(10));
+    for minute in (0..12 * 7 * 1440).step_by(3) {
+        let ts = start.plus(Span::MINUTE.times(minute));
+        let local = ts.hour_of_week(zone);
+        if local.index() < 5 * 24
+            && (9..17).contains(&local.hour())
+            && (6..54).contains(&(minute % 60))
+        {
+            let event = Event {
+                ts,
+                identity,
+                action: "order.create",
+                class: Class::Order,
+                ..Event::default()
+            };
+            engine.handle(&Input::Event(event), &mut alerts);
+        }
+    }
+    alerts.iter().map(|alert| alert.detector).collect()
+}
+
+#[test]
+fn a_desk_on_its_own_clock_is_quiet_round_every_change_in_four_zones() {
+    for (zone, day) in CHANGES {
+        let noon = Timestamp::from_hour(day * 24 + 12);
+        let (before, after) = (
+            noon.minus(Span::DAY).hour_of_week(zone),
+            noon.hour_of_week(zone),
+        );
+        assert_ne!(
+            before.hour(),
+            after.hour(),
+            "{zone} changes its clocks on that day"
+        );
+        assert_eq!(
+            round_a_change(zone, day, true),
+            Vec::<&str>::new(),
+            "{zone} {day}"
+        );
+    }
+}
+
+#[test]
+fn a_desk_of_europe_or_america_that_declares_no_zone_is_quiet_round_a_change_as_well() {
+    for (zone, day) in CHANGES
+        .into_iter()
+        .filter(|(zone, _)| *zone != chrono_tz::Tz::Australia__Sydney)
+    {
+        assert_eq!(
+            round_a_change(zone, day, false),
+            Vec::<&str>::new(),
+            "{zone} {day}"
+        );
+    }
 }
