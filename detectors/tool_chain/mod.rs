@@ -76,21 +76,26 @@ impl Detector for ToolChain {
         let Some(session) = profile.session() else {
             return Verdict::Normal;
         };
-        let last = session.last_chain();
-        let unknown = last.and_then(|last| Some((last, state.first_unknown(&last)?)));
         // What it never did to orders, money, rights or the outside is told of after fewer steps.
-        let first_sink = event.is_sink() && matches!(unknown, Some((_, 1)));
-        let p_max = if first_sink {
+        let (floor, sink) = (state.floor(), event.is_sink());
+        let least = if sink {
             novelty::NEWS_MAX
         } else {
             self.p_max()
         };
-        if profile.age(event) < self.config.learning.span() || state.floor() > p_max {
+        if profile.age(event) < self.config.learning.span() || floor > least {
             return Verdict::Learning;
         }
-        let Some((last, order)) = unknown else {
+        let last = session.last_chain();
+        let Some((last, order)) = last.and_then(|last| Some((last, state.first_unknown(&last)?)))
+        else {
             return Verdict::Normal;
         };
+        let first_sink = sink && order == 1;
+        let p_max = if first_sink { least } else { self.p_max() };
+        if floor > p_max {
+            return Verdict::Learning;
+        }
         // What looks new may be what was forgotten.
         if state.orders[order - 1].forgets() {
             return Verdict::Learning;
@@ -100,7 +105,7 @@ impl Detector for ToolChain {
             .and_then(|_| state.novelty(session, profile.age(event)));
         match novelty {
             Some(new) if new.p <= p_max => {
-                let floor = if session.sensitive && event.is_sink() {
+                let floor = if session.sensitive && sink {
                     FLOW_BITS
                 } else if first_sink {
                     SINK_BITS
