@@ -8,10 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -42,13 +39,10 @@ fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
         identities: size + 1,
         ..Limits::default()
     };
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &limits,
-        &Calendars::default(),
-        "",
-    );
+    let decision = Decision::new(Settings {
+        limits,
+        ..Settings::default()
+    });
     let mut engine = Engine::new(0, Arc::new(decision));
     let before = resident();
     let rounds = (3_000_000 / size).clamp(6, 120);

@@ -59,12 +59,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::kernel::budget::Budget;
+    use crate::CARDS;
     use crate::kernel::detector::{Alert, IncidentId};
-    use crate::kernel::engine::{Decision, Engine, Limits};
+    use crate::kernel::engine::Engine;
     use crate::kernel::input::{Fate, Input};
     use crate::kernel::time::{Span, Timestamp};
-    use crate::{CARDS, Configs};
 
     const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
     const A_DAY: i64 = 36;
@@ -108,15 +107,7 @@ mod tests {
     }
 
     fn fresh() -> Engine {
-        let (configs, limits) = (Configs::default(), Limits::default());
-        let decision = Decision::new(
-            &configs,
-            &Budget::default(),
-            &limits,
-            &Calendars::default(),
-            "",
-        );
-        Engine::new(0, Arc::new(decision))
+        Engine::new(0, Arc::default())
     }
 
     struct Run {

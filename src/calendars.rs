@@ -172,7 +172,7 @@ impl Venue {
             .collect();
         let (from, until) = self.coverage;
         Calendar::new(&self.mic, &self.version, &self.hash, sessions, from, until)
-            .with(self.around())
+            .taking_orders(self.around())
             .unverified(self.unverified.as_deref())
     }
 

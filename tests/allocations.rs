@@ -7,10 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use nhiwatch::wire::with_input;
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Count, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -74,14 +71,7 @@ fn names() -> Vec<String> {
 /// An engine in which every identity has acted every hour for three weeks, and a little in the hour
 /// that begins at the time given; what was to be stored is stored.
 fn warm(names: &[String]) -> (Engine, Timestamp) {
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &Limits::default(),
-        &Calendars::default(),
-        "",
-    );
-    let (mut engine, mut alerts) = (Engine::new(0, Arc::new(decision)), Vec::new());
+    let (mut engine, mut alerts) = (Engine::new(0, Arc::default()), Vec::new());
     let mut hour = START;
     for n in 0..=29 * 24 {
         hour = START.plus(Span::HOUR.times(n));

@@ -11,11 +11,9 @@ use nhiwatch::inventory::Inventory;
 use nhiwatch::replay::Replay;
 use nhiwatch::scoring::incidents::Incidents;
 use nhiwatch::simulate::{Attack, Bank, Label, Nuisance, Plan};
-use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::ablation::{Part, leave_out};
-use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::detector::Severity;
-use nhiwatch_detectors::kernel::engine::{Decision, Limits, Sighting};
+use nhiwatch_detectors::kernel::engine::{Decision, Settings, Sighting};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 use super::rivals;
@@ -145,13 +143,10 @@ fn ours(bank: &Bank, seed: u64) -> Result<Vec<(Option<Part>, Replay)>> {
     std::fs::remove_file(&file)?;
     let inventory = inventory.map_err(|faults| Error::other(format!("{faults:?}")))?;
     let calendars = calendars::load(None).map_err(|fault| Error::other(format!("{fault:?}")))?;
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &Limits::default(),
-        &calendars,
-        "",
-    );
+    let decision = Decision::new(Settings {
+        calendars,
+        ..Settings::default()
+    });
     let decision = Arc::new(decision);
     let each = |part: Option<Part>| {
         let mut replay = Replay::new(Arc::clone(&decision));

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::{Budget, FINDINGS_PER_DAY};
-use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::kernel::budget::FINDINGS_PER_DAY;
 use nhiwatch_detectors::kernel::detector::{Alert, IncidentId, Severity};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
+use nhiwatch_detectors::kernel::engine::{Engine, Sighting};
 use nhiwatch_detectors::kernel::event::{Class, Count, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -106,14 +104,7 @@ pub(crate) fn watch(seed: u64, of_each: u64) -> Seen {
 }
 
 fn engine() -> Engine {
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &Limits::default(),
-        &Calendars::default(),
-        "",
-    );
-    let mut engine = Engine::new(0, Arc::new(decision));
+    let mut engine = Engine::new(0, Arc::default());
     engine.keep_sightings();
     engine
 }

@@ -13,11 +13,8 @@ use std::sync::Arc;
 use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, TimeZone as _, Weekday};
 use chrono_tz::Tz;
 use flate2::read::MultiGzDecoder;
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, Severity};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Class, Event, Kind};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::inventory::Declared;
@@ -51,24 +48,24 @@ pub(crate) fn measure(folder: &Path, quick: bool) -> io::Result<String> {
     let counted = first.count();
 
     let step = if quick { EVERY * 20 } else { EVERY };
-    let mut moved = Moved::default();
+    let (mut to_saturday, mut to_night) = (Moved::default(), Moved::default());
     for order in orders.iter().filter(|order| order.at >= from).step_by(step) {
-        moved.note(&orders, order, saturday(order.at), 0);
-        moved.note(&orders, order, night(order.at), 1);
+        to_saturday.note(&orders, order, saturday(order.at));
+        to_night.note(&orders, order, night(order.at));
     }
-    Ok(report(later, counted, &moved))
+    Ok(report(later, counted, &to_saturday, &to_night))
 }
 
-/// How many orders were moved to a Saturday, or to 02:00, and how many of these were told of.
+/// How many orders were moved, each in a run of its own, and how many of these were told of.
 #[derive(Default)]
 struct Moved {
-    runs: [u32; 2],
-    told: [u32; 2],
-    medium: [u32; 2],
+    runs: u32,
+    told: u32,
+    medium: u32,
 }
 
 impl Moved {
-    fn note(&mut self, orders: &[Order], order: &Order, to: NaiveDateTime, kind: usize) {
+    fn note(&mut self, orders: &[Order], order: &Order, to: NaiveDateTime) {
         let mut there: Vec<Order> = orders
             .iter()
             .filter(|other| other.id != order.id)
@@ -81,25 +78,18 @@ impl Moved {
         let id = order.id.clone();
         there.insert(at, Order { id, at: to });
         let alerts = off_hours(&there, Some(instant(to)));
-        self.runs[kind] += 1;
-        self.told[kind] += u32::from(!alerts.is_empty());
+        self.runs += 1;
+        self.told += u32::from(!alerts.is_empty());
         let medium = alerts
             .iter()
             .any(|alert| alert.severity >= Severity::Medium);
-        self.medium[kind] += u32::from(medium);
+        self.medium += u32::from(medium);
     }
 }
 
 /// What `off-hours` tells of these orders, or only of what happened at `of`.
 fn off_hours(orders: &[Order], of: Option<Timestamp>) -> Vec<Alert> {
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &Limits::default(),
-        &Calendars::default(),
-        "",
-    );
-    let mut engine = Engine::new(0, Arc::new(decision));
+    let mut engine = Engine::new(0, Arc::default());
     let mut alerts = Vec::new();
     let declared = Declared {
         timezone: Some(Tz::Europe__London),
@@ -165,10 +155,9 @@ fn read(path: &Path) -> io::Result<Vec<Order>> {
     Ok(orders)
 }
 
-fn report(later: usize, counted: usize, moved: &Moved) -> String {
+fn report(later: usize, counted: usize, to_saturday: &Moved, to_night: &Moved) -> String {
     let mut text = String::new();
-    let [saturday, night] = [0, 1].map(|kind| {
-        let (runs, told, medium) = (moved.runs[kind], moved.told[kind], moved.medium[kind]);
+    let [saturday, night] = [to_saturday, to_night].map(|Moved { runs, told, medium }| {
         format!("{told} of {runs}, {medium} of them as `medium` or more")
     });
     let rate = counted as f64 * 200.0 / later as f64;

@@ -153,7 +153,7 @@ impl Calendar {
 
     /// The same venue, which takes orders in these stretches `around` its sessions as well.
     #[must_use]
-    pub fn with(mut self, mut around: Vec<(SessionClass, Session)>) -> Self {
+    pub fn taking_orders(mut self, mut around: Vec<(SessionClass, Session)>) -> Self {
         around.sort_by_key(|(_, stretch)| stretch.open);
         self.around = around;
         self

@@ -279,6 +279,20 @@ words! {
     }
 }
 
+impl BaselineState {
+    /// What is known of an identity that is `age` old.
+    #[must_use]
+    pub fn of(age: Span) -> Self {
+        if age < Span::WEEK {
+            Self::Learning
+        } else if age < MATURE {
+            Self::Provisional
+        } else {
+            Self::Mature
+        }
+    }
+}
+
 /// An incident as it is published: opened, or updated with a higher revision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
@@ -391,6 +405,9 @@ mod mode_word {
         })
     }
 }
+
+/// From this age on what is found of an identity is more than information.
+const MATURE: Span = Span::WEEK.times(4);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ mod stats;
 
 use std::sync::Arc;
 
-pub use decision::{Decision, Limits};
+pub use decision::{Decision, Limits, Settings};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 
@@ -24,7 +24,6 @@ use super::noise::Common;
 use super::seen::Seen;
 use super::time::{Span, Timestamp};
 use super::timers::Timers;
-use super::triage::baseline_state;
 use desk::Desk;
 pub use desk::Sighting;
 use stats::heed;
@@ -343,7 +342,7 @@ impl Engine {
             let first_seen = memory.baseline.first_seen?;
             // The time of a lone event is not believed yet.
             let age = front.map_or(Span::from_micros(0), |front| front.since(first_seen));
-            let state = baseline_state(age);
+            let state = BaselineState::of(age);
             let identity = memory.identity.to_string();
             (state != BaselineState::Mature).then_some(Young {
                 identity,

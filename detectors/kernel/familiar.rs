@@ -126,6 +126,11 @@ impl Familiar {
         self.entries.len()
     }
 
+    /// The fingerprints that are remembered, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().map(|entry| entry.fingerprint)
+    }
+
     /// How often `fingerprint` happened.
     #[must_use]
     pub fn times(&self, fingerprint: u32) -> u32 {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::detector::{Alert, Card, Finding, IncidentId, Severity};
+use super::occasion::Occasion;
 use super::time::{Span, Timestamp};
-use super::triage::Occasion;
 
 /// One thing that went wrong with one identity, however many findings report it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::detector::{Card, Finding, IncidentId, Severity};
 use super::incident::Incident;
 use super::limit::Limit;
+use super::occasion::Occasion;
 use super::time::Timestamp;
-use super::triage::Occasion;
 
 /// The incidents of one identity that may still grow, and some that are over, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

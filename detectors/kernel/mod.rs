@@ -55,6 +55,7 @@ pub mod budget;
 mod incident;
 mod incidents;
 mod noise;
+mod occasion;
 pub mod own;
 pub mod risk;
 pub mod triage;

@@ -119,9 +119,12 @@ impl Chain {
             .then(|| Self::fingerprint_of(gram))
     }
 
-    /// Fingerprint of these symbols in a row.
+    /// Fingerprint of these symbols in a row; that of one symbol is the symbol.
     #[must_use]
     pub fn fingerprint_of(gram: &[Option<Symbol>]) -> u32 {
+        if let [Some(alone)] = gram {
+            return alone.0;
+        }
         let mut bytes = [0_u8; 12];
         let mut len = 0;
         for (slot, symbol) in bytes.chunks_exact_mut(4).zip(gram.iter().flatten()) {

@@ -6,102 +6,18 @@ mod tests;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::{Accepted, Baseline};
-use super::budget::Thresholds;
-use super::clock::SKEW;
 use super::detector::{
     Alert, BaselineState, Card, Evidence, Family, Finding, IncidentId, Mode, Severity,
 };
-use super::event::Event;
 use super::incident::Incident;
 use super::incidents::Incidents;
 use super::limit::Limit;
 use super::noise::Common;
+use super::occasion::{Measure, Occasion};
 use super::own::{BASELINE, OWN, RISK};
 use super::risk::{Reading, Risk};
 use super::time::{Span, Timestamp};
 use crate::CARDS;
-
-/// What a finding came with.
-#[derive(Clone, Copy)]
-pub(crate) struct Occasion<'a> {
-    /// Whom it is about.
-    pub(crate) identity: &'a str,
-    /// When it is to have happened: not after it arrived, or an incident would stay open for ever.
-    pub(crate) ts: Timestamp,
-    /// The newest time there is.
-    pub(crate) now: Timestamp,
-    /// When an alert says that it happened.
-    pub(crate) said: Timestamp,
-    /// Id, action and address of the event it was found at; nothing where time alone has told.
-    pub(crate) uid: Option<&'a str>,
-    pub(crate) action: &'a str,
-    pub(crate) ip: Option<&'a str>,
-    /// What was known of the identity.
-    pub(crate) baseline: &'a Baseline,
-    /// By what it is weighed.
-    pub(crate) measure: Measure<'a>,
-}
-
-/// By what findings are weighed.
-#[derive(Clone, Copy)]
-pub(crate) struct Measure<'a> {
-    /// Digest of the decisions in force.
-    pub(crate) decision: &'a str,
-    /// The budget, solved.
-    pub(crate) thresholds: &'a Thresholds,
-    /// The noise of the partition's identities.
-    pub(crate) common: &'a Common,
-}
-
-impl<'a> Occasion<'a> {
-    /// An event, while the partition's time is `front`.
-    pub(crate) fn at(
-        event: &'a Event<'a>,
-        front: Timestamp,
-        baseline: &'a Baseline,
-        measure: Measure<'a>,
-    ) -> Self {
-        let ts = event
-            .received
-            .map_or(event.ts, |received| event.ts.min(received.plus(SKEW)));
-        Self {
-            identity: event.identity,
-            ts,
-            now: front.max(ts),
-            said: event.ts,
-            uid: event.uid,
-            action: event.action,
-            ip: event.ip,
-            baseline,
-            measure,
-        }
-    }
-
-    /// A moment at which time alone has told something of `identity`.
-    pub(crate) const fn alone(
-        identity: &'a str,
-        ts: Timestamp,
-        now: Timestamp,
-        baseline: &'a Baseline,
-        measure: Measure<'a>,
-    ) -> Self {
-        Self {
-            identity,
-            ts,
-            now,
-            said: ts,
-            uid: None,
-            action: "",
-            ip: None,
-            baseline,
-            measure,
-        }
-    }
-
-    fn state(&self) -> BaselineState {
-        baseline_state(self.baseline.age(self.ts))
-    }
-}
 
 /// What became of a finding.
 #[derive(Debug)]
@@ -445,21 +361,7 @@ fn stepped(severity: Severity, incident: Option<&Incident>, occasion: &Occasion<
     }
 }
 
-/// How much is known about an identity that is `age` old.
-#[must_use]
-pub fn baseline_state(age: Span) -> BaselineState {
-    if age < Span::WEEK {
-        BaselineState::Learning
-    } else if age < MATURE {
-        BaselineState::Provisional
-    } else {
-        BaselineState::Mature
-    }
-}
-
 /// From this age on an identity's findings count for its risk and as its noise: tails are learned.
 const COUNTED_FROM: Span = Span::WEEK.times(3);
 /// On so many days an incident is called habitual.
 const DAYS_TOLD: u16 = 3;
-/// From this age on they are more than information.
-const MATURE: Span = Span::WEEK.times(4);

@@ -1,9 +1,11 @@
 #![doc = include_str!("README.md")]
 
+mod venue;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::Profile;
-use crate::kernel::calendar::{Calendar, Calendars, Phase, Session, SessionClass};
+use crate::kernel::calendar::{Calendar, Calendars, Phase};
 use crate::kernel::detector::{
     Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
 };
@@ -80,8 +82,9 @@ impl Detector for OffHours {
     }
 
     fn rule(&self, event: &Event<'_>, declared: Option<&Declared>) -> Verdict {
-        self.broken(event, declared)
-            .or_else(|| self.beyond_the_calendar(event))
+        let phase = venue::phase(&self.calendars, event);
+        self.broken(event, phase, declared)
+            .or_else(|| venue::unjudged(event, phase?))
             .map_or(Verdict::Normal, Verdict::found)
     }
 
@@ -98,15 +101,16 @@ impl Detector for OffHours {
         let zone = profile.zone();
         let cell = event.ts.hour_of_week(zone);
         let usual = table.usual(cell);
-        let sink = matches!(event.class, Class::Order | Class::Payment);
-        let (p_max, floor) = if usual.never && sink {
+        let moves_money = matches!(event.class, Class::Order | Class::Payment);
+        let (p_max, floor) = if usual.never && moves_money {
             (self.config.p_max.get().max(SINK_P_MAX), SINK_BITS)
         } else {
             (self.config.p_max.get(), 0.0)
         };
         // The venue's calendar or the declared schedule has said it already, with more force.
         let declared = profile.closed.declared.as_ref();
-        if usual.p > p_max || self.broken(event, declared).is_some() {
+        let phase = || venue::phase(&self.calendars, event);
+        if usual.p > p_max || self.broken(event, phase(), declared).is_some() {
             return Verdict::Normal;
         }
         // A habit that overruns the hour, or has moved along with a clock, is the same habit.
@@ -158,119 +162,15 @@ const SINK_P_MAX: f64 = 0.01;
 const HABIT: f64 = 0.5;
 
 impl OffHours {
-    /// The finding of the rule that `event` breaks, if it breaks one.
-    fn broken(&self, event: &Event<'_>, declared: Option<&Declared>) -> Option<Finding> {
-        self.closed_venue(event)
-            .or_else(|| outside_schedule(event, declared?))
+    /// The finding of the rule that `event` breaks, if it breaks one, in this `phase` of its venue.
+    fn broken(
+        &self,
+        event: &Event<'_>,
+        phase: Option<(&Calendar, Phase)>,
+        declared: Option<&Declared>,
+    ) -> Option<Finding> {
+        venue::closed(event, phase, &self.config).or_else(|| outside_schedule(event, declared?))
     }
-
-    /// An order that cannot be judged, because the calendar of its venue does not speak of its time: said
-    /// aloud, lest it be taken for judged.
-    fn beyond_the_calendar(&self, event: &Event<'_>) -> Option<Finding> {
-        let calendar = self.order_venue(event)?;
-        if calendar.phase(event.ts) != Phase::Unknown {
-            return None;
-        }
-        let mic = &calendar.mic;
-        let (from, until) = calendar.coverage();
-        let (from, until) = (from.rfc3339(), until.rfc3339());
-        Some(Finding {
-            subject: format!("{mic} calendar ends"),
-            p_value: None,
-            begins: 1.0,
-            summary: format!(
-                "{} on {mic} cannot be judged: its calendar ends",
-                event.action
-            ),
-            expected: format!("orders between {from} and {until}, of which the calendar speaks"),
-            observed: format!("{} at {}", event.action, event.ts.rfc3339()),
-            evidence: evidence([
-                ("venue", mic.to_string()),
-                ("calendar", format!("{mic} version {}", calendar.version)),
-                ("calendar_hash", calendar.hash.to_string()),
-            ]),
-            clears: format!("a calendar of {mic} that goes on, in `calendars.directory`"),
-            severity: Some(Severity::Info),
-            sink: false,
-            floor: 0.0,
-        })
-    }
-
-    /// The calendar of the venue of an order.
-    fn order_venue(&self, event: &Event<'_>) -> Option<&Calendar> {
-        let is_order = event.class == Class::Order;
-        self.calendars.venue(event.venue.filter(|_| is_order)?)
-    }
-
-    fn closed_venue(&self, event: &Event<'_>) -> Option<Finding> {
-        let calendar = self.order_venue(event)?;
-        let Phase::Closed { takes, last, next } = calendar.phase(event.ts) else {
-            return None;
-        };
-        let meant =
-            |class: SessionClass| class.is_regular() || self.config.sessions == Sessions::Extended;
-        if takes.is_some_and(meant) {
-            return None;
-        }
-        let after_close = self.config.after_close.span();
-        let before_open = self.config.before_open.span();
-        if last.is_some_and(|last| event.ts.since(last.close) < after_close)
-            || next.is_some_and(|next| next.open.since(event.ts) <= before_open)
-        {
-            return None;
-        }
-        let at = |instant: Option<crate::kernel::time::Timestamp>| {
-            instant.map_or_else(|| "unknown".to_owned(), |instant| instant.rfc3339())
-        };
-        let (closed, opens) = (
-            at(last.map(|last| last.close)),
-            at(next.map(|next| next.open)),
-        );
-        let mic = &calendar.mic;
-        let session = takes.map_or("closed", SessionClass::name);
-        Some(Finding {
-            subject: format!("{mic} closed"),
-            p_value: None,
-            begins: 1.0,
-            summary: match takes {
-                Some(_) => format!(
-                    "{} on {mic} in its {}, outside the regular session",
-                    event.action, session
-                ),
-                None if is_break(last, next) => {
-                    format!("{} on {mic} during its break", event.action)
-                }
-                None => format!("{} on {mic} while the venue is closed", event.action),
-            },
-            expected: format!(
-                "orders only while {mic} trades: closed at {closed}, opens at {opens}"
-            ),
-            observed: format!("{} at {}", event.action, event.ts.rfc3339()),
-            evidence: {
-                let mut all = evidence([
-                    ("venue", mic.to_string()),
-                    ("session", session.to_owned()),
-                    ("venue_closed_at", closed),
-                    ("venue_opens_at", opens),
-                    ("calendar", format!("{} version {}", mic, calendar.version)),
-                    ("calendar_hash", calendar.hash.to_string()),
-                ]);
-                let unverified = calendar.unverified.as_ref();
-                all.extend(unverified.map(|why| ("calendar_unverified".into(), why.to_string())));
-                all
-            },
-            clears: format!("{mic} opens, or `sessions`, `before_open` or `after_close` allow it"),
-            severity: None,
-            sink: event.is_sink(),
-            floor: 0.0,
-        })
-    }
-}
-
-/// Whether what lies between these two sessions is no more than a pause within a day.
-fn is_break(last: Option<Session>, next: Option<Session>) -> bool {
-    last.zip(next)
-        .is_some_and(|(last, next)| next.open.since(last.close) <= Span::HOUR.times(3))
 }
 
 /// The finding of an action that changes something outside the windows its owners declared.

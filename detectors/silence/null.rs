@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::Configs;
 use crate::dice::Dice;
-use crate::kernel::budget::{Budget, FINDINGS_PER_DAY};
-use crate::kernel::calendar::Calendars;
-use crate::kernel::engine::{Decision, Engine, Limits, Sighting};
+use crate::kernel::budget::FINDINGS_PER_DAY;
+use crate::kernel::engine::{Engine, Sighting};
 use crate::kernel::event::Event;
 use crate::kernel::input::Input;
 use crate::kernel::time::{Span, Timestamp};
@@ -79,14 +77,7 @@ fn job(
 /// What `silence` finds of `all`, named by their place, and the digest of the state in the end; with
 /// a heartbeat every so many seconds, if any.
 fn watch(all: &[Times], heartbeat: Option<i64>) -> (Vec<Sighting>, String) {
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &Limits::default(),
-        &Calendars::default(),
-        "",
-    );
-    let mut engine = Engine::new(0, Arc::new(decision));
+    let mut engine = Engine::new(0, Arc::default());
     engine.keep_sightings();
     let mut acts: Vec<(i64, Option<usize>)> = Vec::new();
     for (who, times) in all.iter().enumerate() {

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::CARDS;
+use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
-use nhiwatch_detectors::{CARDS, Configs};
 
 /// Monday 2026-11-02, the day after the clocks of New York went back; and one without a change.
 const AFTER_A_CHANGE: i64 = 1_793_577_600;
@@ -18,15 +16,7 @@ const NO_CHANGE: i64 = AFTER_A_CHANGE + 11 * 7 * 86_400;
 /// The detectors that alerted, and those of the two about hours that found something, on an identity that worked from 13:00 to 20:00 UTC on working
 /// days for seven weeks, and `later` by so many hours for the six weeks from `monday` on.
 fn found(monday: i64, later: i64, declared: Option<Declared>) -> Heard {
-    let (configs, limits) = (Configs::default(), Limits::default());
-    let decision = Decision::new(
-        &configs,
-        &Budget::default(),
-        &limits,
-        &Calendars::default(),
-        "",
-    );
-    let mut engine = Engine::new(0, Arc::new(decision));
+    let mut engine = Engine::new(0, Arc::default());
     let mut alerts = Vec::new();
     let identity = "desk";
     engine.handle(&Input::Inventory { identity, declared }, &mut alerts);
@@ -111,10 +101,7 @@ const CHANGES: [(chrono_tz::Tz, i64); 8] = [
 /// The detectors that alert on a desk of `zone` that orders in its working hours, from ten weeks before
 /// the Sunday `day` to two weeks after it.
 fn round_a_change(zone: chrono_tz::Tz, day: i64, declares: bool) -> Vec<&'static str> {
-    let (configs, limits) = (Configs::default(), Limits::default());
-    let calendars = Calendars::default();
-    let decision = Decision::new(&configs, &Budget::default(), &limits, &calendars, "");
-    let mut engine = Engine::new(0, Arc::new(decision));
+    let mut engine = Engine::new(0, Arc::default());
     let mut alerts = Vec::new();
     let identity = "desk";
     let declared = declares.then(|| Declared {

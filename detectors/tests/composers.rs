@@ -6,11 +6,8 @@ mod dice;
 use std::sync::Arc;
 
 use dice::Dice;
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -35,16 +32,8 @@ struct Composer {
 
 impl Composer {
     fn new(seed: u64, weights: &[u64], length: u64) -> Self {
-        let (configs, limits) = (Configs::default(), Limits::default());
-        let decision = Decision::new(
-            &configs,
-            &Budget::default(),
-            &limits,
-            &Calendars::default(),
-            "",
-        );
         let mut composer = Self {
-            engine: Engine::new(0, Arc::new(decision)),
+            engine: Engine::new(0, Arc::default()),
             dice: Dice(seed),
             at: START,
             session: 0,

@@ -6,10 +6,8 @@ mod scenario;
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, Card, Mode};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::limit::Limit;
@@ -28,13 +26,10 @@ fn configs(mode: Mode) -> Configs {
 }
 
 fn engine(mode: Mode) -> Engine {
-    let decision = Decision::new(
-        &configs(mode),
-        &Budget::default(),
-        &Limits::default(),
-        &Calendars::default(),
-        "",
-    );
+    let decision = Decision::new(Settings {
+        detectors: configs(mode),
+        ..Settings::default()
+    });
     Engine::new(0, Arc::new(decision))
 }
 

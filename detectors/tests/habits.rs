@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use dice::Dice;
 use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
 use nhiwatch_detectors::kernel::detector::{Alert, Mode, Severity};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings, Sighting};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::season::Season;
@@ -33,10 +32,7 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        let (configs, limits) = (Configs::default(), Limits::default());
-        let (budget, calendars) = (Budget::default(), Calendars::default());
-        let decision = Decision::new(&configs, &budget, &limits, &calendars, "");
-        let mut engine = Engine::new(0, Arc::new(decision));
+        let mut engine = Engine::new(0, Arc::default());
         engine.keep_sightings();
         let mut alerts = Vec::new();
         engine.handle(&Input::Heartbeat { ts: START }, &mut alerts);
@@ -176,8 +172,10 @@ fn a_month_s_end_that_was_published_is_learned_for_the_next() {
 /// 16 weeks of who sends 20 orders an hour from 9 to 17 on weekdays, none on the first of [`HOLIDAYS`], and a few
 /// on the second; judged by `calendars`.
 fn trading(calendars: &Calendars, seed: u64) -> Vec<Alert> {
-    let (configs, limits) = (Configs::default(), Limits::default());
-    let decision = Decision::new(&configs, &Budget::default(), &limits, calendars, "");
+    let decision = Decision::new(Settings {
+        calendars: calendars.clone(),
+        ..Settings::default()
+    });
     let engine = Engine::new(0, Arc::new(decision));
     let mut watch = Watch {
         engine,
@@ -242,9 +240,10 @@ fn unwatched(growing: bool) -> Vec<Alert> {
     let mut configs = Configs::default();
     configs.api_volume.mode = Mode::Off;
     configs.drift.mode = Mode::Off;
-    let (budget, limits) = (Budget::default(), Limits::default());
-    let calendars = Calendars::default();
-    let decision = Decision::new(&configs, &budget, &limits, &calendars, "");
+    let decision = Decision::new(Settings {
+        detectors: configs,
+        ..Settings::default()
+    });
     let mut watch = Watch {
         engine: Engine::new(0, Arc::new(decision)),
         alerts: Vec::new(),

@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
+use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::{BaselineState, Family};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Settings};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::schedule::Schedule;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
-use nhiwatch_detectors::{CARDS, Configs};
 
 const START: Timestamp = Timestamp::from_seconds(1_767_571_200);
 
@@ -23,13 +21,10 @@ fn engine(identities: usize) -> Engine {
         identities,
         ..Limits::default()
     };
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &limits,
-        &Calendars::default(),
-        "",
-    );
+    let decision = Decision::new(Settings {
+        limits,
+        ..Settings::default()
+    });
     Engine::new(0, Arc::new(decision))
 }
 

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars};
 use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -17,17 +15,13 @@ const NOW: Timestamp = Timestamp::from_seconds(1_767_571_200);
 fn engine() -> Engine {
     let (from, until) = (NOW.minus(Span::WEEK), NOW.plus(Span::WEEK));
     let closed = Calendar::new("XCLO", "test", "test", Vec::new(), from, until);
-    let (configs, limits) = (Configs::default(), Limits::default());
     let calendars = Calendars::new(vec![closed]);
     Engine::new(
         0,
-        Arc::new(Decision::new(
-            &configs,
-            &Budget::default(),
-            &limits,
-            &calendars,
-            "",
-        )),
+        Arc::new(Decision::new(Settings {
+            calendars,
+            ..Settings::default()
+        })),
     )
 }
 

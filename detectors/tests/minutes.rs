@@ -6,10 +6,8 @@ mod dice;
 use std::sync::Arc;
 
 use dice::Dice;
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::{Budget, begins};
-use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Sighting};
+use nhiwatch_detectors::kernel::budget::begins;
+use nhiwatch_detectors::kernel::engine::{Engine, Sighting};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -58,10 +56,7 @@ struct Watch(Engine);
 
 impl Watch {
     fn new() -> Self {
-        let (configs, limits) = (Configs::default(), Limits::default());
-        let (budget, calendars) = (Budget::default(), Calendars::default());
-        let decision = Decision::new(&configs, &budget, &limits, &calendars, "");
-        let mut engine = Engine::new(0, Arc::new(decision));
+        let mut engine = Engine::new(0, Arc::default());
         engine.keep_sightings();
         Self(engine)
     }

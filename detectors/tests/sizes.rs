@@ -9,10 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dice::Dice;
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Class, Event, Outcome};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
@@ -27,10 +24,7 @@ const ACTIONS: [&str; 40] = [
 
 /// Bytes stored of the identity after ten weeks, by part.
 fn stored(identity: &str, mut act: impl FnMut(i64, &mut dyn FnMut(Event<'_>))) -> Parts {
-    let (configs, limits) = (Configs::default(), Limits::default());
-    let (budget, calendars) = (Budget::default(), Calendars::default());
-    let decision = Decision::new(&configs, &budget, &limits, &calendars, "");
-    let (mut engine, mut alerts) = (Engine::new(0, Arc::new(decision)), Vec::new());
+    let (mut engine, mut alerts) = (Engine::new(0, Arc::default()), Vec::new());
     for minute in 0..MINUTES {
         act(minute, &mut |event: Event<'_>| {
             engine.handle(&Input::Event(event), &mut alerts);

@@ -5,7 +5,6 @@ use super::novelty::Novelty;
 use crate::kernel::baseline::Profile;
 use crate::kernel::detector::{Finding, PValue, evidence};
 use crate::kernel::event::Event;
-use crate::kernel::familiar::Familiar;
 use crate::kernel::names::{Names, Symbol};
 use crate::kernel::trail::{Chain, Session};
 
@@ -86,14 +85,12 @@ fn marked(session: &Session, state: &State, names: &Names) -> String {
 fn nearest(session: &Session, first: &Chain, state: &State, names: &Names) -> Option<String> {
     let [_, before, _] = first.steps();
     let before = before?;
-    let pairs: &Familiar = &state.orders[1];
-    let often = |(next, _): &(Symbol, &str)| {
-        let gram = Chain::fingerprint_of(&[Some(before), Some(*next)]);
-        (pairs.knows(gram).then(|| pairs.times(gram)), *next)
+    let [single, pairs, _] = &state.orders;
+    let often = |next: Symbol| {
+        let gram = Chain::fingerprint_of(&[Some(before), Some(next)]);
+        pairs.knows(gram).then(|| (pairs.times(gram), next))
     };
-    let candidates = names.iter().take(NAMES_MAX).map(|name| often(&name));
-    let (times, next) = candidates.max_by_key(|(times, next)| (*times, *next))?;
-    let times = times?;
+    let (times, next) = single.iter().map(Symbol).filter_map(often).max()?;
     let so_far = session.steps().get(..first.at)?;
     let chain: Vec<String> = so_far
         .iter()
@@ -102,6 +99,3 @@ fn nearest(session: &Session, first: &Chain, state: &State, names: &Names) -> Op
         .collect();
     Some(format!("{} ({times} times)", chain.join(" > ")))
 }
-
-/// Names that are tried for what mostly follows a step.
-const NAMES_MAX: usize = 4096;

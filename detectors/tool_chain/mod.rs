@@ -62,7 +62,7 @@ impl Detector for ToolChain {
     };
     type Config = Config;
     type State = State;
-    const STATE_VERSION: u8 = 3;
+    const STATE_VERSION: u8 = 4;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }

@@ -135,8 +135,8 @@ pub(super) fn line(record: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nhiwatch_detectors::kernel::detector::BaselineState;
     use nhiwatch_detectors::kernel::time::Span;
-    use nhiwatch_detectors::kernel::triage::baseline_state;
 
     use super::super::tests::{bare, sample};
     use super::native;
@@ -205,7 +205,7 @@ mod tests {
     fn the_document_says_from_when_on_how_much_is_known() {
         let document = include_str!("../../docs/alerts.md");
         for weeks in 0..6 {
-            let state = baseline_state(Span::WEEK.times(weeks)).word();
+            let state = BaselineState::of(Span::WEEK.times(weeks)).word();
             let bound = match state {
                 "learning" => "less than 1 week",
                 "provisional" => "less than 4 weeks",

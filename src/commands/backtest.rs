@@ -9,22 +9,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::engine::Decision;
-
 use self::output::Output;
 use self::report::Report;
 pub use self::scoring::ScoreArgs;
 use self::scoring::Scoring;
+use super::decision;
 use super::logs::LogArgs;
 use super::progress::Progress;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::files::{Records, is_one_file, resolved};
 use crate::inventory::Inventory;
+use crate::partition;
 use crate::replay::{Replay, Sorter};
 use crate::sources::{MappedEvent, Reader, Sources};
 use crate::wire::{LogLine, Reject};
-use crate::{calendars, partition};
 
 /// The source that is an exported events log.
 const LOG: &str = "log";
@@ -111,21 +110,6 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
         ))),
         Err(Stop::Failed(failure)) => Err(failure),
     }
-}
-
-/// What `config` decides by, over events mapped by `sources`.
-///
-/// # Errors
-/// For a wrong calendar, or one that cannot be read.
-fn decision(config: &Config, sources: &Sources) -> Result<Arc<Decision>, Failure> {
-    let calendars = calendars::load(config.calendars.directory.as_deref())?;
-    Ok(Arc::new(Decision::new(
-        &config.detectors,
-        &config.budget,
-        &config.limits,
-        &calendars,
-        sources.digest(),
-    )))
 }
 
 /// What the records of the input are.

@@ -15,6 +15,9 @@ pub mod topics;
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+
+use nhiwatch_detectors::kernel::engine::{Decision, Settings};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -36,4 +39,18 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// What `config` decides by, over events mapped by `sources`.
+///
+/// # Errors
+/// For a wrong calendar, or one that cannot be read.
+fn decision(config: &Config, sources: &Sources) -> Result<Arc<Decision>, Failure> {
+    Ok(Arc::new(Decision::new(Settings {
+        detectors: config.detectors.clone(),
+        budget: config.budget.clone(),
+        limits: config.limits.clone(),
+        calendars: crate::calendars::load(config.calendars.directory.as_deref())?,
+        sources: sources.digest().to_owned(),
+    })))
 }

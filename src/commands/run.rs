@@ -7,11 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use nhiwatch_detectors::kernel::engine::Decision;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::config;
-use crate::calendars;
+use super::{config, decision};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::{self, Health};
@@ -82,18 +80,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// # Errors
 /// Where the calendars, the inventory, the mappings or the metrics cannot be made.
 pub fn service(config: Config) -> Result<Service, Failure> {
-    let calendars = calendars::load(config.calendars.directory.as_deref())?;
     let inventory = Inventory::load(config.inventory.as_deref())?;
     let sources = Sources::load(None)?;
-    let decision = Decision::new(
-        &config.detectors,
-        &config.budget,
-        &config.limits,
-        &calendars,
-        sources.digest(),
-    );
     Ok(Service {
-        decision: Arc::new(decision),
+        decision: decision(&config, &sources)?,
         sources: Arc::new(sources),
         inventory: Arc::new(inventory),
         metrics: Metrics::new()

@@ -28,6 +28,21 @@ impl Default for Limits {
     }
 }
 
+/// What its owners have set.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Modes and settings of the detectors.
+    pub detectors: Configs,
+    /// How many false alarms they will have.
+    pub budget: Budget,
+    /// How much one partition may keep.
+    pub limits: Limits,
+    /// The calendars of the venues.
+    pub calendars: Calendars,
+    /// Digest of the mapping files.
+    pub sources: String,
+}
+
 /// Everything that decides, apart from the log: detectors, budget, limits and calendars, and their
 /// digest.
 pub struct Decision {
@@ -39,30 +54,30 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The decision that `configs`, `budget`, `limits`, `calendars` and the digest `sources` of the
-    /// mapping files make.
+    /// The decision that `settings` make.
     #[must_use]
-    pub fn new(
-        configs: &Configs,
-        budget: &Budget,
-        limits: &Limits,
-        calendars: &Calendars,
-        sources: &str,
-    ) -> Self {
+    pub fn new(settings: Settings) -> Self {
+        let Settings {
+            detectors,
+            budget,
+            limits,
+            calendars,
+            sources,
+        } = settings;
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
         let mut bytes = Vec::new();
-        codec::encode(&(configs, budget, limits, sources), &mut bytes);
+        codec::encode(&(&detectors, &budget, &limits, &sources), &mut bytes);
         hash.update(&bytes);
         for calendar in calendars.iter() {
             hash.update(calendar.mic.as_bytes());
             hash.update(calendar.hash.as_bytes());
         }
         Self {
-            detectors: Detectors::new(configs, calendars),
-            limits: limits.clone(),
-            thresholds: Thresholds::new(budget),
-            holidays: Holidays::new(calendars),
+            detectors: Detectors::new(&detectors, &calendars),
+            limits,
+            thresholds: Thresholds::new(&budget),
+            holidays: Holidays::new(&calendars),
             digest: codec::hex(&hash.finalize()),
         }
     }
@@ -71,5 +86,12 @@ impl Decision {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+}
+
+impl Default for Decision {
+    /// That of the default settings, without calendars.
+    fn default() -> Self {
+        Self::new(Settings::default())
     }
 }

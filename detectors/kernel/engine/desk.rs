@@ -13,9 +13,10 @@ use crate::kernel::identities::Memory;
 use crate::kernel::limit::Limit;
 use crate::kernel::names::{Names, Symbol};
 use crate::kernel::noise::Common;
+use crate::kernel::occasion::{Measure, Occasion};
 use crate::kernel::registry::{Learned, Said};
 use crate::kernel::time::Timestamp;
-use crate::kernel::triage::{Measure, Occasion, announce, triage, watched};
+use crate::kernel::triage::{announce, triage, watched};
 
 /// A finding as it was made, whatever became of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use crate::kernel::budget::{Budget, Thresholds};
 use crate::kernel::detector::{Alert, Family, PValue, Scope};
 use crate::kernel::event::Event;
 use crate::kernel::noise::Common;
+use crate::kernel::occasion::Measure;
 use crate::kernel::time::Span;
-use crate::kernel::triage::Measure;
 
 const CARD: Card = Card {
     name: "test",

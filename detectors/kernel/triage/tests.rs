@@ -1,7 +1,7 @@
 //! What becomes of findings: one case at a time, and nothing that goes silent beside it.
 
 use super::*;
-use crate::kernel::budget::Budget;
+use crate::kernel::budget::{Budget, Thresholds};
 use crate::kernel::detector::{IncidentId, PValue};
 
 /// What is found of one identity that has been known for half a year, while nothing is common.

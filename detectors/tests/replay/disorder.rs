@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, Mode, Severity};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Settings};
 use nhiwatch_detectors::kernel::input::{Fate, Input};
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
@@ -154,12 +152,9 @@ fn silent() -> Engine {
     configs.off_hours.mode = Mode::Off;
     configs.silence.mode = Mode::Off;
     configs.tool_chain.mode = Mode::Off;
-    let decision = Decision::new(
-        &configs,
-        &Budget::default(),
-        &Limits::default(),
-        &Calendars::default(),
-        "",
-    );
+    let decision = Decision::new(Settings {
+        detectors: configs,
+        ..Settings::default()
+    });
     Engine::new(0, Arc::new(decision))
 }

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
-use nhiwatch_detectors::kernel::calendar::Calendars;
 use nhiwatch_detectors::kernel::detector::{Alert, IncidentId};
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input, Ruling};
 use nhiwatch_detectors::kernel::inventory::Declared;
@@ -135,13 +132,10 @@ const fn seconds_of_day(ts: Timestamp) -> i64 {
 }
 
 pub(crate) fn engine(limits: Limits) -> Engine {
-    let decision = Decision::new(
-        &Configs::default(),
-        &Budget::default(),
-        &limits,
-        &Calendars::default(),
-        "",
-    );
+    let decision = Decision::new(Settings {
+        limits,
+        ..Settings::default()
+    });
     Engine::new(3, Arc::new(decision))
 }
 

@@ -16,10 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
-use nhiwatch_detectors::kernel::budget::Budget;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session, SessionClass};
 use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::inventory::Declared;
@@ -71,13 +70,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(configs: &Configs) -> Self {
-        let decision = Decision::new(
-            configs,
-            &Budget::default(),
-            &Limits::default(),
-            &calendars(),
-            "",
-        );
+        let decision = Decision::new(Settings {
+            detectors: configs.clone(),
+            calendars: calendars(),
+            ..Settings::default()
+        });
         Self {
             engine: Engine::new(0, Arc::new(decision)),
             now: MONDAY,
@@ -286,7 +283,8 @@ fn calendars() -> Calendars {
             around.iter().map(on)
         });
         let until = MONDAY.plus(Span::DAY.times(400));
-        Calendar::new(mic, "test", "test", sessions.collect(), MONDAY, until).with(around.collect())
+        Calendar::new(mic, "test", "test", sessions.collect(), MONDAY, until)
+            .taking_orders(around.collect())
     };
     use SessionClass::{Auction, PostMarket, PreMarket};
     Calendars::new(vec![

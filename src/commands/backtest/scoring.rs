@@ -9,6 +9,7 @@ use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::time::Timestamp;
 
+use crate::commands::decision;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::files::STDIN;
@@ -200,7 +201,7 @@ impl Other {
         }
         Ok(Self {
             config: file.to_owned(),
-            replay: Replay::new(super::decision(&config, sources)?),
+            replay: Replay::new(decision(&config, sources)?),
             incidents: Incidents::default(),
         })
     }
