@@ -255,8 +255,8 @@ const QUIET: Span = Span::HOUR.times(4);
 /// An incident closes at this age.
 const LONGEST: Span = Span::DAY;
 /// The same of one that was published as `medium` or more.
-const CASE_QUIET: Span = Span::HOUR.times(26);
-const CASE_LONGEST: Span = Span::WEEK;
+const CASE_QUIET: Span = Span::HOUR.times(74);
+const CASE_LONGEST: Span = Span::WEEK.times(2);
 /// The same where a rule is broken.
 const HABIT_QUIET: Span = Span::WEEK;
 const HABIT_LONGEST: Span = Span::WEEK.times(4);

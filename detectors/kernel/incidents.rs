@@ -25,8 +25,8 @@ impl Incidents {
     ///
     /// While an incident is open, findings of the same detector about the same subject are its own. It
     /// closes after four hours of quiet, or after 24 hours; one that was published as `medium` or more,
-    /// after 26 hours and a week, so that what comes back every day is one; and where a rule is broken,
-    /// after a week and four, for that is a habit sooner than an attack.
+    /// after 74 hours and two weeks, so that what comes back on every working day is one; and where a rule
+    /// is broken, after a week and four, for that is a habit sooner than an attack.
     ///
     /// # Errors
     /// Where there is no room for another: only closed incidents make room, for an open one that was

@@ -202,15 +202,27 @@ fn opened(p: Option<f64>, severity: Severity) -> (Vec<i64>, usize) {
 }
 
 #[test]
-fn what_comes_back_every_day_is_one_incident_for_a_week_or_four() {
+fn what_comes_back_every_day_is_one_incident_for_two_weeks_or_four() {
     let (low, _) = opened(Some(1e-6), Severity::Low);
     assert_eq!(low.len(), 42);
     let (medium, updates) = opened(Some(1e-6), Severity::Medium);
-    assert_eq!(medium, [0, 8, 16, 24, 32, 40]);
+    assert_eq!(medium, [0, 15, 30]);
     assert!(updates < 42 - medium.len(), "{updates}");
     let (rule, updates) = opened(None, Severity::Medium);
     assert_eq!(rule, [0, 29]);
     assert_eq!(updates, 40, "each day on which a rule is broken is told");
+}
+
+#[test]
+fn what_rests_over_a_weekend_is_one_incident() {
+    let mut incidents = Incidents::default();
+    let (friday, monday) = (at(18 * 60), at((3 * 24 + 19) * 60));
+    let mut told = |ts| tell(&mut incidents, "s", (ts, ts), Some(1e-6), Severity::Medium);
+    let first = told(friday).expect("there is room").expect("it opens");
+    told(monday).expect("there is room");
+    let case = incidents.case(monday).expect("it goes on");
+    assert_eq!(incidents.kept[case].id, first.id);
+    assert_eq!(incidents.kept.len(), 1);
 }
 
 #[test]
@@ -235,7 +247,7 @@ fn what_others_find_goes_on_with_the_case_at_hand_and_is_named_once() {
     assert!(incidents.join(at_work, 0, Severity::Medium));
     assert!(!incidents.join(at_work, 0, Severity::Medium));
     assert_eq!(incidents.kept[at_work].joined, ["test: low".into()]);
-    assert_eq!(incidents.case(at(28 * 60)), None);
+    assert_eq!(incidents.case(at(76 * 60)), None);
     // The same again, after the first has closed, is news though its name is known.
     told(&mut incidents, "low", 7, Severity::Low);
     assert!(incidents.join(at_work, 2, Severity::Medium));
