@@ -7,7 +7,11 @@
 //! otherwise than by `cargo bench`, or with `--quick` or `--test`, it only shows that it works, on a part
 //! of the data.
 
+mod agents;
+mod lines;
+mod masquerade;
 mod nab;
+mod point;
 mod retail;
 
 use std::io::{self, Write as _};
@@ -47,6 +51,15 @@ fn main() -> io::Result<()> {
     }
     if let Some(folder) = there("online_retail_orders") {
         report += &retail::measure(&folder, quick)?;
+    }
+    if let Some(folder) = there("git_bot_activity") {
+        report += &masquerade::measure(&folder)?;
+    }
+    if let Some(folder) = there("agentdojo_traces") {
+        report += &agents::hijacked(&folder, quick)?;
+    }
+    if let Some(folder) = there("tau_bench_traces") {
+        report += &agents::repeated(&folder)?;
     }
     if report.len() == HEAD.len() {
         let data = data.display();

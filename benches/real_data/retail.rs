@@ -5,20 +5,21 @@
 //! Christmas, and no calendar says so: all of it has to be learned.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, TimeZone as _, Weekday};
 use chrono_tz::Tz;
-use flate2::read::MultiGzDecoder;
 use nhiwatch_detectors::kernel::detector::{Alert, Severity};
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Class, Event, Kind};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::inventory::Declared;
 use nhiwatch_detectors::kernel::time::Timestamp;
+use serde::Deserialize;
+
+use super::lines;
 
 /// Days that are learned from before anything is counted.
 const LEARNED: u64 = 90;
@@ -26,8 +27,11 @@ const LEARNED: u64 = 90;
 const EVERY: usize = 50;
 
 /// One order: its id, and when it was placed on the shop's clock.
+#[derive(Clone, Deserialize)]
 struct Order {
+    #[serde(rename = "order")]
     id: String,
+    #[serde(rename = "ts")]
     at: NaiveDateTime,
 }
 
@@ -37,7 +41,8 @@ struct Order {
 ///
 /// Where the orders are missing or not as they are published.
 pub(crate) fn measure(folder: &Path, quick: bool) -> io::Result<String> {
-    let orders = read(&folder.join("dev.jsonl.gz"))?;
+    let mut orders: Vec<Order> = lines::read(&folder.join("dev.jsonl.gz"))?;
+    orders.sort_by_key(|order| order.at);
     let first = orders.first().ok_or_else(|| io::Error::other("no order"))?;
     let from = first.at + Days::new(LEARNED);
     let later = orders.iter().filter(|order| order.at >= from).count();
@@ -69,10 +74,7 @@ impl Moved {
         let mut there: Vec<Order> = orders
             .iter()
             .filter(|other| other.id != order.id)
-            .map(|other| Order {
-                id: other.id.clone(),
-                at: other.at,
-            })
+            .cloned()
             .collect();
         let at = there.partition_point(|other| other.at <= to);
         let id = order.id.clone();
@@ -135,24 +137,6 @@ fn instant(at: NaiveDateTime) -> Timestamp {
     let local = Tz::Europe__London.from_local_datetime(&at);
     let utc = local.earliest().map_or(0, |at| at.timestamp());
     Timestamp::from_seconds(utc)
-}
-
-fn read(path: &Path) -> io::Result<Vec<Order>> {
-    let lines = BufReader::new(MultiGzDecoder::new(File::open(path)?)).lines();
-    let mut orders = Vec::new();
-    for line in lines {
-        let value: serde_json::Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
-        let field = |name: &str| {
-            let text = value[name].as_str();
-            text.ok_or_else(|| io::Error::other(format!("{name} is missing in {}", path.display())))
-        };
-        orders.push(Order {
-            id: field("order")?.to_owned(),
-            at: field("ts")?.parse().map_err(io::Error::other)?,
-        });
-    }
-    orders.sort_by_key(|order| order.at);
-    Ok(orders)
 }
 
 fn report(later: usize, counted: usize, to_saturday: &Moved, to_night: &Moved) -> String {

@@ -17,7 +17,7 @@ use super::risk::Risk;
 pub const META: &[u8] = b"\0meta";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 17;
+const LAYOUT: u8 = 18;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]

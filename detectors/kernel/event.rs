@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::flow::Sink;
 use super::time::Timestamp;
 
 /// One action of one identity, borrowed from the record it was read from.
@@ -83,14 +84,7 @@ impl Event<'_> {
     /// Whether the action moves orders, money or rights, or sends something out of the house.
     #[must_use]
     pub fn is_sink(&self) -> bool {
-        matches!(self.class, Class::Order | Class::Payment | Class::Admin)
-            || self.resource_class == Some("external")
-    }
-
-    /// Whether it touches secrets or what is known of customers.
-    #[must_use]
-    pub fn is_sensitive(&self) -> bool {
-        matches!(self.resource_class, Some("secrets" | "customer_pii"))
+        Sink::of(self).is_some()
     }
 }
 

@@ -81,43 +81,39 @@ impl Familiar {
             .is_ok_and(|at| !self.entries[at].is_held())
     }
 
-    /// An upper limit of the chance that the next trial is new: Good and Turing's estimate,
-    /// singletons over trials (Good 1953), with the 95 % upper limit of a Poisson mean in place of
-    /// the singletons. One that forgets says nothing: 1.
+    /// The chance that the next trial is new: Good and Turing's estimate, singletons over trials (Good
+    /// 1953), with one thing more, and `prior` trials more that brought nothing else. One that forgets
+    /// says nothing: 1.
     #[must_use]
-    pub fn p_new(&self) -> f64 {
+    pub fn p_new(&self, prior: f64) -> f64 {
         if self.full {
             return 1.0;
         }
-        self.limit(self.singletons)
-    }
-
-    /// The chance that the next trial is new, as expected instead of at its limit: Good and Turing's
-    /// estimate with a gamma prior of shape 0.2 over 20 trials, which says that
-    /// most of those who have long done nothing new will not. One that forgets says nothing: 1.
-    #[must_use]
-    pub fn p_new_expected(&self) -> f64 {
-        if self.full {
-            return 1.0;
-        }
-        let trials = f64::from(self.trials) + PRIOR_TRIALS;
-        ((f64::from(self.singletons) + PRIOR) / trials).min(1.0)
+        self.share(self.singletons, prior)
     }
 
     /// The least that [`Familiar::p_new`] can be after so few trials: with no singleton at all.
     #[must_use]
-    pub fn p_new_least(&self) -> f64 {
-        self.limit(0)
+    pub fn p_new_least(&self, prior: f64) -> f64 {
+        self.share(0, prior)
     }
 
-    fn limit(&self, singletons: u32) -> f64 {
-        (poisson_limit(singletons) / (f64::from(self.trials) + 2.0)).min(1.0)
+    fn share(&self, singletons: u32, prior: f64) -> f64 {
+        ((f64::from(singletons) + 1.0) / (f64::from(self.trials) + prior)).min(1.0)
     }
 
     /// Whether something had to be forgotten.
     #[must_use]
     pub const fn forgets(&self) -> bool {
         self.full
+    }
+
+    /// Forgets everything, for good: what is new all the time tells nothing when it is.
+    pub fn give_up(&mut self) {
+        *self = Self {
+            full: true,
+            ..Self::default()
+        };
     }
 
     /// How many different things are remembered.
@@ -220,20 +216,8 @@ impl Entry {
     }
 }
 
-/// Upper 95 % limit of a Poisson mean of which `n` were seen, within 4 %: a deviation above the
-/// square root, whose variance hardly depends on the mean (Anscombe 1948).
-fn poisson_limit(n: u32) -> f64 {
-    let root = libm::sqrt(f64::from(n) + 1.0) + 0.75;
-    root * root
-}
-
 /// Sessions after which something is fully known.
 const SESSIONS_MAX: u8 = 3;
-
-/// Shape of the prior of how often an identity does something new, in things.
-const PRIOR: f64 = 0.2;
-/// Trials that the prior is worth.
-const PRIOR_TRIALS: f64 = 20.0;
 
 #[cfg(test)]
 mod tests {
@@ -247,16 +231,8 @@ mod tests {
             rigid.note(session % 5, 1, 1, false);
             explorer.note(session, 1, 1, false);
         }
-        assert!(rigid.p_new() < 0.007);
-        assert!(explorer.p_new() > 0.9);
-    }
-
-    #[test]
-    fn the_limit_is_that_of_the_poisson_law() {
-        // Half the 95 % quantile of chi squared with 2n + 2 degrees of freedom (Garwood 1936).
-        for (n, exact) in [(0, 3.00), (1, 4.74), (2, 6.30), (4, 9.15), (9, 15.71)] {
-            assert!((poisson_limit(n) / exact - 1.0).abs() < 0.04, "{n}");
-        }
+        assert!(rigid.p_new(2.0) < 0.0021);
+        assert!(explorer.p_new(2.0) > 0.9);
     }
 
     #[test]
@@ -278,6 +254,6 @@ mod tests {
         }
         assert_eq!(set.entries.len(), Familiar::MAX);
         assert!(set.entries.is_sorted_by_key(|entry| entry.fingerprint));
-        assert_eq!(set.p_new(), 1.0);
+        assert_eq!(set.p_new(2.0), 1.0);
     }
 }

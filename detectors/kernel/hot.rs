@@ -11,7 +11,7 @@ use super::peers::Twins;
 use super::tails::Expected;
 use super::tally::Tally;
 use super::time::{Span, Timestamp};
-use super::trail::{Session, Trail};
+use super::trail::{Place, Session, Trail};
 
 /// The part of an identity's state that every event touches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,8 +73,8 @@ pub struct Now {
     pub first: bool,
     /// Whether it is the first order of its hour.
     pub first_order: bool,
-    /// Index of its session, if it was a new step in it.
-    pub(super) session: Option<usize>,
+    /// Where it stands in its session.
+    pub place: Option<Place>,
     /// The hour it opened, if it did.
     pub(crate) opened: Option<i64>,
 }
@@ -190,7 +190,7 @@ impl Hot {
         let after = hour.tally.calls;
         let first_order = hour.tally.orders && !had_orders;
         let opened = opened.then_some(hour.start);
-        let session = self.trail.step(event, symbol, ended);
+        let place = Some(self.trail.step(event, symbol, ended));
         Now {
             hour: Some(at),
             before,
@@ -199,18 +199,19 @@ impl Hot {
             new_resource,
             first: before == 0,
             first_order,
-            session,
+            place,
             opened,
         }
     }
 
-    /// Marks the hour and the session of the event as suspect.
+    /// Marks the hour of the event as suspect, and the session that it was a step of: what only repeats
+    /// the steps before it adds nothing to learn.
     pub fn suspect(&mut self, now: &Now) {
         if let Some(hour) = now.hour.and_then(|hour| self.hours.get_mut(hour)) {
             hour.suspect = true;
         }
-        if let Some(session) = now.session {
-            self.trail.suspect(session);
+        if let Some(place) = now.place.filter(|place| place.step) {
+            self.trail.suspect(place.session);
         }
     }
 

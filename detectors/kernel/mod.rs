@@ -17,6 +17,7 @@ pub mod tails;
 
 pub mod familiar;
 mod fit;
+pub mod flow;
 pub mod growth;
 pub mod level;
 pub mod minutes;

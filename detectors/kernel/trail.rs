@@ -4,7 +4,8 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::event::Event;
+use super::event::{Class, Event};
+use super::flow::{Flow, Flows, Taint};
 use super::names::Symbol;
 use super::time::{Span, Timestamp};
 
@@ -27,14 +28,18 @@ pub struct Session {
     whole: bool,
     /// Whether something in it was anomalous: what is new in it becomes known only after days.
     pub suspect: bool,
-    /// Whether secrets or what is known of customers was touched in it.
-    pub sensitive: bool,
+    /// What was touched in it.
+    taint: Taint,
+    flows: Flows,
+    targets: ArrayVec<Target, { Session::TARGETS_MAX }>,
     steps: ArrayVec<Symbol, { Session::STEPS_MAX }>,
 }
 
 impl Session {
     /// Steps one stretch holds; repeats of one step in a row count twice at most.
     pub const STEPS_MAX: usize = 16;
+    /// Targets one stretch holds; what comes after so many different ones is neither judged nor learned.
+    pub const TARGETS_MAX: usize = 8;
 
     /// Every step of the session that is its own, with the two before it (the start of the session
     /// stands before its first): what chains are judged and learned by.
@@ -52,6 +57,24 @@ impl Session {
     #[must_use]
     pub const fn has_start(&self) -> bool {
         self.whole
+    }
+
+    /// What was touched in it.
+    #[must_use]
+    pub const fn taint(&self) -> Taint {
+        self.taint
+    }
+
+    /// The different flows in it.
+    #[must_use]
+    pub const fn flows(&self) -> Flows {
+        self.flows
+    }
+
+    /// What was sent to, changed or paid in it, each once.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
     /// The steps, in order.
@@ -77,6 +100,44 @@ impl Session {
             steps: [before(2), before(1), Some(self.steps[at])],
         }
     }
+}
+
+/// What a step was done to: an account that is paid, an address that is written to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// The step.
+    pub step: Symbol,
+    /// Fingerprint of the resource.
+    pub resource: u32,
+}
+
+impl Target {
+    /// That of `event`, whose step is `step`, if it changes, sends or pays something that is named.
+    #[must_use]
+    pub fn of(event: &Event<'_>, step: Symbol) -> Option<Self> {
+        let changes = matches!(
+            event.class,
+            Class::Write | Class::Admin | Class::Tool | Class::Payment
+        );
+        let resource = event.resource.filter(|_| changes || event.is_sink())?;
+        Some(Self {
+            step,
+            resource: xxh3_64(resource.as_bytes()) as u32,
+        })
+    }
+}
+
+/// Where an event stands in its session, and what of it the session had not yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Index of the session among the open ones.
+    pub session: usize,
+    /// Whether it is a step, and not only a repeat of those before it.
+    pub step: bool,
+    /// The flow it made, if the session had none such.
+    pub flow: Option<Flow>,
+    /// What it was done to, if the session had not done it to that.
+    pub target: Option<Target>,
 }
 
 /// One step with the two before it.
@@ -143,14 +204,13 @@ impl Trail {
         }
     }
 
-    /// Adds a step, ending the session that must make room for it; tells where the step stands, or
-    /// nothing where it only repeats the steps before it.
+    /// Adds a step, ending the session that must make room for it; tells where the step stands.
     pub fn step(
         &mut self,
         event: &Event<'_>,
         symbol: Symbol,
         mut ended: impl FnMut(Session),
-    ) -> Option<usize> {
+    ) -> Place {
         let key = key(event);
         let at = self.open.iter().position(|s| s.key == key);
         let at = match at {
@@ -182,7 +242,9 @@ impl Trail {
                     context: 0,
                     whole: cut.is_none(),
                     suspect: false,
-                    sensitive: false,
+                    taint: Taint::default(),
+                    flows: Flows::default(),
+                    targets: ArrayVec::new(),
                     steps: ArrayVec::new(),
                 });
                 self.open.len() - 1
@@ -190,14 +252,8 @@ impl Trail {
         };
         let session = &mut self.open[at];
         session.last = session.last.max(event.ts);
-        session.sensitive |= event.is_sensitive();
-        if let [.., a, b] = session.steps[..]
-            && a == symbol
-            && b == symbol
-        {
-            return None;
-        }
-        if session.steps.is_full() {
+        let repeats = matches!(session.steps[..], [.., a, b] if a == symbol && b == symbol);
+        if !repeats && session.steps.is_full() {
             let mut stretch = session.clone();
             let kept: ArrayVec<Symbol, { Session::STEPS_MAX }> = session.steps
                 [Session::STEPS_MAX - 2..]
@@ -207,11 +263,25 @@ impl Trail {
             session.steps = kept;
             session.context = 2;
             session.whole = false;
+            session.flows = Flows::default();
+            session.targets.clear();
             stretch.suspect |= session.suspect;
             ended(stretch);
         }
-        session.steps.push(symbol);
-        Some(at)
+        if !repeats {
+            session.steps.push(symbol);
+        }
+        let flow = Flow::of(session.taint, event).filter(|flow| session.flows.note(*flow));
+        session.taint = session.taint.and(Taint::of(event));
+        let target = Target::of(event, symbol).filter(|target| {
+            !session.targets.contains(target) && session.targets.try_push(*target).is_ok()
+        });
+        Place {
+            session: at,
+            step: !repeats,
+            flow,
+            target,
+        }
     }
 
     /// The session at `at`.

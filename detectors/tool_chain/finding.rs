@@ -1,64 +1,88 @@
 //! What is said of a new chain.
 
 use super::State;
-use super::novelty::Novelty;
+use super::novelty::{Novelty, What};
 use crate::kernel::baseline::Profile;
-use crate::kernel::detector::{Finding, PValue, evidence};
+use crate::kernel::detector::{Finding, evidence};
 use crate::kernel::event::Event;
 use crate::kernel::names::{Names, Symbol};
 use crate::kernel::trail::{Chain, Session};
 
-/// The finding of `novelty` in `session`, with the whole chain and the one it is known for beside it.
-pub(super) fn finding(
+/// What is said of `novelty` in `session`: the whole chain, and the one it is known for beside it.
+pub(super) fn told(
     event: &Event<'_>,
     profile: &Profile<'_>,
     session: &Session,
     novelty: &Novelty,
     state: &State,
 ) -> Finding {
-    let (order, first) = (novelty.order, &novelty.chain);
-    let known = &state.orders[order - 1];
+    let first = &novelty.first;
     let spell = |symbol| profile.names.spell(symbol);
-    let gram = first.gram(order).unwrap_or_default();
-    let new: Vec<String> = gram.iter().flatten().map(|step| spell(*step)).collect();
-    let new = new.join(" > ");
-    let mut evidence = evidence([
-        ("new", new.clone()),
-        ("steps", order.to_string()),
-        ("trials", known.trials().to_string()),
-        ("singletons", known.singletons().to_string()),
-    ]);
-    if let Some(overdue) = novelty.overdue {
-        let expected = format!("{overdue:.1}");
-        evidence.push(("expected_if_composed_freely".into(), expected));
+    let (what, new, known) = match first.what {
+        What::Chain { chain, order } => {
+            let gram = chain.gram(order).unwrap_or_default();
+            let steps: Vec<String> = gram.iter().flatten().map(|step| spell(*step)).collect();
+            let what = match order {
+                1 => "an action it has never used",
+                2 => "two actions it has never used after each other",
+                _ => "three actions it has never used in this order",
+            };
+            let known = &state.orders[order - 1];
+            let (singletons, trials) = (known.singletons(), known.trials());
+            let known = format!(
+                "one of the chains it is known for: {singletons} of {trials} steps of this kind were ever unique"
+            );
+            (what, steps.join(" > "), known)
+        }
+        What::Flow(flow) => {
+            let (what, new) = ("what it never carried there", flow.to_string());
+            let trials = state.flows.trials();
+            (
+                what,
+                new,
+                format!("one of the flows that its {trials} sessions have made"),
+            )
+        }
+        What::Target(target) => {
+            let what = "an action on what it was never done to";
+            let kinds = state.targets.kinds(target.step);
+            let known = format!("one of the {kinds} that this action was ever done to");
+            (what, spell(target.step), known)
+        }
+    };
+    let mut evidence = evidence([("new", new.clone())]);
+    let mut say = |name: &str, fact: String| evidence.push((name.to_owned().into(), fact));
+    if let What::Chain { order, .. } = first.what {
+        let known = &state.orders[order - 1];
+        say("steps", order.to_string());
+        say("trials", known.trials().to_string());
+        say("singletons", known.singletons().to_string());
+    }
+    if let Some(overdue) = first.overdue {
+        say("expected_if_composed_freely", format!("{overdue:.1}"));
+    }
+    if let (What::Target(_), Some(resource)) = (first.what, event.resource) {
+        say("target", resource.to_owned());
     }
     if novelty.together > 1 {
-        let together = novelty.together.to_string();
-        evidence.push(("new_within_a_day".into(), together));
+        say("new_within_a_day", novelty.together.to_string());
     }
-    if let Some(nearest) = nearest(session, first, state, profile.names) {
-        evidence.push(("nearest_known".into(), nearest));
+    if let What::Chain { chain, .. } = first.what
+        && let Some(nearest) = nearest(session, &chain, state, profile.names)
+    {
+        say("nearest_known", nearest);
     }
-    let what = match order {
-        1 => "an action it has never used",
-        2 => "two actions it has never used after each other",
-        _ => "three actions it has never used in this order",
-    };
     Finding {
         subject: "new chains".to_owned(),
-        p_value: Some(PValue::new(novelty.p)),
+        p_value: None,
         begins: 1.0,
         summary: format!("{what}: {new}"),
-        expected: format!(
-            "one of the chains it is known for: {} of {} steps of this kind were ever unique",
-            known.singletons(),
-            known.trials()
-        ),
+        expected: known,
         observed: marked(session, state, profile.names),
         evidence,
-        clears: "the chain returns in three sessions on two days".to_owned(),
+        clears: "what is new returns in three sessions on two days".to_owned(),
         severity: None,
-        sink: event.is_sink(),
+        sink: false,
         floor: 0.0,
     }
 }

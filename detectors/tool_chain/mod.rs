@@ -2,18 +2,22 @@
 
 mod finding;
 mod novelty;
+mod targets;
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::{Card, Detector, Family, Finding, Scope, Severity, Verdict};
+use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
 use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
+use crate::kernel::flow::{Flow, Flows};
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
 use crate::kernel::trail::{Chain, Session};
+use novelty::What;
+use targets::Targets;
 
 /// Chains actions in a way it has never done, while it hardly ever does anything new.
 pub struct ToolChain {
@@ -40,12 +44,14 @@ impl Default for Config {
     }
 }
 
-/// The chains an identity is known for, of one, two and three steps.
+/// What an identity is known for: its chains of one, two and three steps, its flows and its targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     orders: [Familiar; Chain::ORDERS],
     /// Sessions that were seen to start.
     starts: u32,
+    flows: Familiar,
+    targets: Targets,
     /// What was new in sessions that ended lately: fingerprint and when it ended, oldest first.
     fresh: ArrayVec<(u32, Timestamp), FRESH_MAX>,
 }
@@ -73,52 +79,56 @@ impl Detector for ToolChain {
     }
 
     fn judge(&self, event: &Event<'_>, profile: &Profile<'_>, state: &State) -> Verdict {
-        let Some(session) = profile.session() else {
+        let Some((place, session)) = profile.now.place.zip(profile.session()) else {
             return Verdict::Normal;
         };
+        if !(place.step || place.flow.is_some() || place.target.is_some()) {
+            return Verdict::Normal;
+        }
         // What it never did to orders, money, rights or the outside is told of after fewer steps.
         let (floor, sink) = (state.floor(), event.is_sink());
         let least = if sink {
-            novelty::NEWS_MAX
+            novelty::NEWS_MAX.max(self.p_max())
         } else {
             self.p_max()
         };
-        if profile.age(event) < self.config.learning.span() || floor > least {
+        let only_step = place.flow.is_none() && place.target.is_none();
+        if profile.age(event) < self.config.learning.span() || only_step && floor > least {
             return Verdict::Learning;
         }
-        let last = session.last_chain();
-        let Some((last, order)) = last.and_then(|last| Some((last, state.first_unknown(&last)?)))
-        else {
+        let mut at_hand = state.at(session, &place);
+        if at_hand.is_empty() {
             return Verdict::Normal;
-        };
-        let first_sink = sink && order == 1;
+        }
+        let first_sink = sink && at_hand.iter().any(What::is_first_act);
         let p_max = if first_sink { least } else { self.p_max() };
-        if floor > p_max {
-            return Verdict::Learning;
-        }
         // What looks new may be what was forgotten.
-        if state.orders[order - 1].forgets() {
+        at_hand.retain(|what| !(what.is_chain() && floor > p_max || state.forgot(what)));
+        if at_hand.is_empty() {
             return Verdict::Learning;
         }
-        let novelty = state
-            .news(&last)
-            .and_then(|_| state.novelty(session, profile.age(event)));
+        let most = p_max.max(novelty::NEWS_MAX);
+        let novelty = at_hand
+            .into_iter()
+            .find_map(|what| state.news(what, most))
+            .and_then(|_| state.novelty(session, profile.age(event), most));
+        let flow = Flow::of(session.taint(), event);
+        let first_target = sink && place.target.is_some_and(|it| state.targets.is_new(&it));
+        let floor = if flow.is_some_and(Flow::is_sensitive) {
+            FLOW_BITS
+        } else if first_sink || first_target {
+            SINK_BITS
+        } else {
+            0.0
+        };
         match novelty {
-            Some(new) if new.p <= p_max => {
-                let floor = if session.sensitive && sink {
-                    FLOW_BITS
-                } else if first_sink {
-                    SINK_BITS
-                } else {
-                    0.0
-                };
-                let finding = finding::finding(event, profile, session, &new, state);
-                Verdict::found(Finding {
-                    begins: self.p_max(),
-                    floor,
-                    ..finding
-                })
-            }
+            Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
+                p_value: Some(PValue::new(novelty.p)),
+                begins: self.p_max(),
+                floor,
+                sink,
+                ..finding::told(event, profile, session, &novelty, state)
+            }),
             _ => Verdict::Normal,
         }
     }
@@ -130,6 +140,13 @@ impl Detector for ToolChain {
         let day = session.last().day().clamp(0, i64::from(u16::MAX)) as u16;
         state.remember(session);
         state.starts = state.starts.saturating_add(u32::from(session.has_start()));
+        state.targets.learn(session, day);
+        // That a session made no flow is a trial as well.
+        let flows = session.flows().iter().map(Flow::number);
+        let none = session.flows() == Flows::default();
+        for flow in flows.chain(none.then_some(NO_FLOW)) {
+            state.flows.note(flow, 1, day, session.suspect);
+        }
         for order in 1..=Chain::ORDERS {
             let mut grams: ArrayVec<u32, { Session::STEPS_MAX }> = session
                 .chains()
@@ -157,8 +174,10 @@ impl ToolChain {
 /// The least that a new chain weighs by which something sensitive may leave: from what is sensitive to
 /// where it leaves the house, in a way it never went.
 const FLOW_BITS: f64 = 10.0;
-/// The least that a first act weighs which moves orders, money or rights, or goes outside: a venue it
-/// never traded at, administration it never did.
+/// The least that an act weighs which moves orders, money or rights, or goes outside, if it is a first: a
+/// venue it never traded at, administration it never did, an account it never paid.
 const SINK_BITS: f64 = 6.0;
+/// Stands among the flows for a session that made none.
+const NO_FLOW: u32 = Flow::COUNT;
 /// New things that are remembered for a day.
 const FRESH_MAX: usize = 8;

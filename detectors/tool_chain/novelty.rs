@@ -4,113 +4,190 @@ use arrayvec::ArrayVec;
 
 use super::State;
 use crate::kernel::familiar::Familiar;
+use crate::kernel::flow::Flow;
 use crate::kernel::names::Symbol;
 use crate::kernel::time::Span;
-use crate::kernel::trail::{Chain, Session};
+use crate::kernel::trail::{Chain, Place, Session, Target};
+
+/// Something that may be new.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum What {
+    /// The last `order` steps of the chain, while all that is shorter is known.
+    Chain { chain: Chain, order: usize },
+    /// What had been touched before a sink was reached.
+    Flow(Flow),
+    /// To what a step was done.
+    Target(Target),
+}
+
+/// One thing that is new, and how improbable it is alone.
+pub(super) struct News {
+    pub(super) what: What,
+    /// How often steps put together freely would have made that chain by now.
+    pub(super) overdue: Option<f64>,
+    p: f64,
+}
 
 /// What is new about a session, and how improbable that was.
 pub(super) struct Novelty {
-    /// The step at which the first of it appeared, with those before it.
-    pub(super) chain: Chain,
-    /// The smallest number of last steps that was new there, while all that is shorter was known.
-    pub(super) order: usize,
-    /// How often steps put together freely would have made that by now.
-    pub(super) overdue: Option<f64>,
+    /// The first of it.
+    pub(super) first: News,
     /// Different new things within a day, with those of the sessions before.
     pub(super) together: u32,
     /// How improbable all of that is.
     pub(super) p: f64,
 }
 
-/// One thing that is new: how many steps, and how improbable it is alone.
-pub(super) struct News {
-    pub(super) chain: Chain,
-    pub(super) order: usize,
-    gram: u32,
-    pub(super) overdue: Option<f64>,
-    pub(super) p: f64,
+impl What {
+    /// Whether it is a step that was never taken.
+    pub(super) const fn is_first_act(&self) -> bool {
+        matches!(self, Self::Chain { order: 1, .. })
+    }
+
+    pub(super) const fn is_chain(&self) -> bool {
+        matches!(self, Self::Chain { .. })
+    }
+
+    fn fingerprint(&self) -> u32 {
+        match self {
+            Self::Chain { chain, order } => chain.fingerprint(*order).unwrap_or_default(),
+            Self::Flow(flow) => flow.number(),
+            Self::Target(target) => target.resource ^ target.step.0.rotate_left(16),
+        }
+    }
 }
 
 impl State {
+    /// What may be new about the event that stands at `place` in `session`: the chain that it ends, the
+    /// flow that it makes, and what it is done to.
+    pub(super) fn at(&self, session: &Session, place: &Place) -> ArrayVec<What, 3> {
+        let chain = place.step.then(|| self.last_of(session)).flatten();
+        let flow = place.flow.and_then(|flow| self.flow(flow));
+        let target = place.target.and_then(|target| self.target(target));
+        [chain, flow, target].into_iter().flatten().collect()
+    }
+
     /// What is new about `session` of an identity that has been watched for `age`, if anything is.
     ///
     /// What is new within a day mostly has one cause. Its p-value is that of the rarest of it, times
     /// their number, times `r^(n - 1)`: `r` is the chance that what was new once brings something
-    /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that.
-    pub(super) fn novelty(&self, session: &Session, age: Span) -> Option<Novelty> {
-        let mut news: ArrayVec<News, { Session::STEPS_MAX }> = ArrayVec::new();
-        for new in session.chains().filter_map(|chain| self.news(&chain)) {
-            if news.iter().all(|other| other.gram != new.gram) {
+    /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. What
+    /// is more probable than `most` is not counted.
+    pub(super) fn novelty(&self, session: &Session, age: Span, most: f64) -> Option<Novelty> {
+        let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
+        for new in self.all_news(session, most) {
+            let fingerprint = new.what.fingerprint();
+            if news
+                .iter()
+                .all(|other| other.what.fingerprint() != fingerprint)
+            {
                 news.push(new);
             }
         }
         let rarest = news.iter().map(|new| new.p).fold(1.0, f64::min);
         let now = session.last();
         let before = self.fresh.iter().filter(|(gram, ts)| {
-            now.since(*ts) < Span::DAY && news.iter().all(|new| new.gram != *gram)
+            let again = news.iter().any(|new| new.what.fingerprint() == *gram);
+            now.since(*ts) < Span::DAY && !again
         });
         let together = news.len() + before.count();
         let first = news.into_iter().next()?;
-        let known = &self.orders[first.order - 1];
-        let a_day = known.p_new() * f64::from(known.trials()) / age.days().max(1.0);
+        let known = match first.what {
+            What::Chain { order, .. } => &self.orders[order - 1],
+            _ => &self.orders[0],
+        };
+        let a_day = known.p_new(PRIORS[1]) * f64::from(known.trials()) / age.days().max(1.0);
         let further = FURTHER.max(1.0 - libm::exp(-a_day));
         let chance = together as f64 * libm::pow(further, together as f64 - 1.0);
         Some(Novelty {
-            chain: first.chain,
-            order: first.order,
-            overdue: first.overdue,
-            together: together as u32,
             p: (rarest * chance).min(1.0),
+            first,
+            together: together as u32,
         })
     }
 
-    /// What is new about the last steps of `chain`, if anything, and worth to be counted.
+    /// How improbable `what` is, if that is at `most` so probable.
     ///
-    /// The null hypothesis has two halves, and the p-value is the larger of theirs: the identity
-    /// does new things at the rate at which it has lately done them (Good and Turing, see
-    /// [`Familiar::p_new`]), or it puts known steps together freely, see [`lateness`]. The orders
-    /// share the error by weighted Bonferroni: see [`WEIGHTS`].
-    pub(super) fn news(&self, chain: &Chain) -> Option<News> {
-        let order = self.first_unknown(chain)?;
-        let overdue = self.overdue(chain, order);
-        let known = &self.orders[order - 1];
-        let explores = if order == 1 {
-            known.p_new()
-        } else {
-            known.p_new_expected()
+    /// The null hypothesis of a chain has two halves, and the p-value is the larger of theirs: the
+    /// identity does new things at the rate at which it has lately done them (Good and Turing, see
+    /// [`Familiar::p_new`]), or it puts known steps together freely, see [`lateness`]. Chains, flows and
+    /// targets are tests of their own; the orders of chains share the error by weighted Bonferroni: see
+    /// [`WEIGHTS`].
+    pub(super) fn news(&self, what: What, most: f64) -> Option<News> {
+        let (p, weight, overdue) = match what {
+            What::Chain { chain, order } => {
+                let known = &self.orders[order - 1];
+                let explores = known.p_new(PRIORS[order - 1]);
+                let overdue = self.overdue(&chain, order);
+                let composes = overdue.map_or(0.0, lateness);
+                (explores.max(composes), WEIGHTS[order - 1], overdue)
+            }
+            What::Flow(_) => (self.flows.p_new(PRIORS[0]), ALONE, None),
+            What::Target(target) => (self.targets.p_new(&target)?, ALONE, None),
         };
-        let composes = overdue.map_or(0.0, lateness);
-        let p = (explores.max(composes) / WEIGHTS[order - 1]).min(1.0);
-        (p <= NEWS_MAX).then_some(News {
-            chain: *chain,
-            order,
-            gram: chain.fingerprint(order)?,
-            overdue,
-            p,
-        })
+        let p = (p / weight).min(1.0);
+        (p <= most).then_some(News { what, overdue, p })
+    }
+
+    /// Whether something was forgotten that may have been `what`.
+    pub(super) fn forgot(&self, what: &What) -> bool {
+        match what {
+            What::Chain { order, .. } => self.orders[order - 1].forgets(),
+            What::Flow(_) | What::Target(_) => false,
+        }
     }
 
     /// Remembers for a day what was new in `session`, which has ended.
     pub(super) fn remember(&mut self, session: &Session) {
         let now = session.last();
         self.fresh.retain(|(_, ts)| now.since(*ts) < Span::DAY);
-        let news: ArrayVec<News, { Session::STEPS_MAX }> = session
-            .chains()
-            .filter_map(|chain| self.news(&chain))
+        let news: ArrayVec<u32, NEWS_KEPT> = self
+            .all_news(session, NEWS_MAX)
+            .map(|new| new.what.fingerprint())
             .collect();
         for new in news {
-            if self.fresh.iter().all(|(gram, _)| *gram != new.gram) {
+            if self.fresh.iter().all(|(gram, _)| *gram != new) {
                 if self.fresh.is_full() {
                     self.fresh.remove(0);
                 }
-                self.fresh.push((new.gram, now));
+                self.fresh.push((new, now));
             }
         }
     }
 
+    /// All that is new in `session`, chains first.
+    fn all_news(&self, session: &Session, most: f64) -> impl Iterator<Item = News> {
+        let chains = session.chains().filter_map(|chain| self.unknown(chain));
+        let flows = session.flows().iter().filter_map(|flow| self.flow(flow));
+        let targets = session
+            .targets()
+            .iter()
+            .filter_map(|target| self.target(*target));
+        let all = chains.chain(flows).chain(targets);
+        all.filter_map(move |what| self.news(what, most))
+            .take(NEWS_KEPT)
+    }
+
+    fn last_of(&self, session: &Session) -> Option<What> {
+        self.unknown(session.last_chain()?)
+    }
+
+    fn unknown(&self, chain: Chain) -> Option<What> {
+        let order = self.first_unknown(&chain)?;
+        Some(What::Chain { chain, order })
+    }
+
+    fn flow(&self, flow: Flow) -> Option<What> {
+        (!self.flows.knows(flow.number())).then_some(What::Flow(flow))
+    }
+
+    fn target(&self, target: Target) -> Option<What> {
+        self.targets.p_new(&target).map(|_| What::Target(target))
+    }
+
     /// The smallest p-value that a step never taken can have after so few steps.
     pub(super) fn floor(&self) -> f64 {
-        self.orders[0].p_new_least() / WEIGHTS[0]
+        self.orders[0].p_new_least(PRIORS[0]) / WEIGHTS[0]
     }
 
     /// How often the last `order` steps of `chain` would have followed each other by now if each step
@@ -172,8 +249,15 @@ fn lateness(overdue: f64) -> f64 {
 /// The share of the error that each order gets: a step never taken tells more than known steps in a
 /// new order, of which there are many.
 const WEIGHTS: [f64; Chain::ORDERS] = [0.5, 0.25, 0.25];
+/// Trials without anything new that an identity is given in advance: of single steps hardly anybody does
+/// a new one in a hundred, while known steps in a new order are no rarer than they are seen to be.
+pub(super) const PRIORS: [f64; Chain::ORDERS] = [100.0, 2.0, 2.0];
+/// The same of a flow or a target.
+const ALONE: f64 = 0.5;
 /// What is more probable than this is no news, even beside others.
 pub(super) const NEWS_MAX: f64 = 0.1;
+/// New things of one session that are counted.
+const NEWS_KEPT: usize = 24;
 /// How often what was new once brings something else that is new within a day: a release or another
 /// error is seldom one step.
 const FURTHER: f64 = 0.25;

@@ -46,10 +46,10 @@ impl Profile<'_> {
         &self.hot.hours
     }
 
-    /// The session that the event belongs to, if it was a new step in it.
+    /// The session that the event belongs to.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
-        self.hot.trail.session(self.now.session?)
+        self.hot.trail.session(self.now.place?.session)
     }
 
     /// How long the identity has been known.

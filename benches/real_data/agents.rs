@@ -1,0 +1,243 @@
+//! Runs of AI agents, honest and hijacked, and what `tool-chain` tells of them.
+//!
+//! AgentDojo (Debenedetti and others, NeurIPS 2024): models do office tasks while what they read tells some
+//! of them to do something else. Tau-bench (Yao and others 2024): one model serves airline customers, each
+//! task four times over. Neither has times, so every run gets a session and a day of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use nhiwatch_detectors::kernel::engine::Engine;
+use nhiwatch_detectors::kernel::event::{Class, Event, Kind};
+use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{lines, point};
+
+/// Days over which earlier runs are spread, before the one that is judged.
+const DAYS: i64 = 70;
+/// The share of the honest runs that may be flagged.
+const FLAGGED: f64 = 0.15;
+/// How an honest run is labelled.
+const HONEST: &str = "benign";
+/// 2026-01-05T10:00Z, a Monday.
+const START: Timestamp = Timestamp::from_seconds(1_767_607_200);
+
+/// One run of an agent, as AgentDojo publishes it.
+#[derive(Deserialize)]
+struct Run {
+    identity: String,
+    suite: String,
+    task: String,
+    label: String,
+    tools: Vec<String>,
+    args: Vec<Map<String, Value>>,
+}
+
+/// One run of an agent, as they publish tau-bench's.
+#[derive(Deserialize)]
+struct Trial {
+    trial: u32,
+    tools: Vec<String>,
+}
+
+/// One call of a run: the tool, and where to it sends or whom it asks.
+struct Call {
+    tool: String,
+    to: Option<String>,
+}
+
+/// What is said of what tools touch.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Labels {
+    /// Nothing: every call is a call.
+    None,
+    /// What pays, what changes accounts, what leaves the house, and what is private.
+    Content,
+}
+
+/// Runs whose agents read what tells them to do something else.
+///
+/// # Errors
+///
+/// Where the traces are missing or not as they are published.
+pub(crate) fn hijacked(folder: &Path, quick: bool) -> io::Result<String> {
+    let runs: Vec<Run> = lines::read(&folder.join("dev_traces.jsonl.gz"))?;
+    let mut tasks: BTreeMap<(&str, &str), Vec<&Run>> = BTreeMap::new();
+    for run in &runs {
+        tasks.entry((&run.suite, &run.task)).or_default().push(run);
+    }
+    let mut rows = String::new();
+    for (labels, said) in [(Labels::None, "no"), (Labels::Content, "yes")] {
+        let mut weights: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for task in tasks.values().take(if quick { 3 } else { usize::MAX }) {
+            for run in task {
+                let others =
+                    |other: &&&Run| other.label == HONEST && other.identity != run.identity;
+                let history: Vec<Vec<Call>> =
+                    task.iter().filter(others).map(|it| it.calls()).collect();
+                let weight = last_of(&history, &run.calls(), labels);
+                weights.entry(&run.label).or_default().push(weight);
+            }
+        }
+        let of = |label: &str| weights.get(label).map_or(&[][..], Vec::as_slice);
+        let threshold = point::threshold(of(HONEST).iter().copied(), FLAGGED);
+        let share = |label: &str| {
+            let (runs, told) = (
+                of(label).len(),
+                of(label).iter().filter(|it| **it > threshold).count(),
+            );
+            format!(
+                "{told} of {runs} ({:.0} %)",
+                told as f64 * 100.0 / runs.max(1) as f64
+            )
+        };
+        let _ = writeln!(
+            rows,
+            "| {said} | {} | {} | {} |",
+            share(HONEST),
+            share("attack_succeeded"),
+            share("attack_resisted")
+        );
+    }
+    Ok(format!(
+        "\n## Agents that read what hijacks them\n\n\
+         AgentDojo (Debenedetti and others, NeurIPS 2024): eight models do office tasks; in half of the runs what they \
+         read orders something else, and some obey. Each task is an identity, its history the honest runs of the other \
+         models, one a day for {DAYS} days, over and over; then comes the run that is judged, of which any alert of \
+         `tool-chain` counts. Any new pair of tools would flag 27 % of the honest runs and 76 % of the hijacked ones.\n\n\
+         | told what is private, paid or outside | honest runs | hijacked runs | orders resisted |\n|---|---|---|---|\n\
+         {rows}\n\
+         Of the hijacked runs some did what they were told without any call, or by calls that the task makes as well: \
+         nothing of them can be seen in calls. In runs that resisted, agents often strayed all the same.\n"
+    ))
+}
+
+/// Runs of one model that does each of its tasks four times over.
+///
+/// # Errors
+///
+/// Where the traces are missing or not as they are published.
+pub(crate) fn repeated(folder: &Path) -> io::Result<String> {
+    let trials: Vec<Trial> = lines::read(&folder.join("airline_gpt4o.jsonl.gz"))?;
+    let calls = |trial: &Trial| -> Vec<Call> {
+        let call = |tool: &String| Call {
+            tool: tool.clone(),
+            to: None,
+        };
+        trial.tools.iter().map(call).collect()
+    };
+    let earlier: Vec<Vec<Call>> = trials.iter().filter(|it| it.trial < 3).map(calls).collect();
+    let last: Vec<&Trial> = trials.iter().filter(|it| it.trial == 3).collect();
+    let weights = last
+        .iter()
+        .map(|trial| last_of(&earlier, &calls(trial), Labels::None));
+    let told = weights.filter(|weight| *weight > 0.0).count();
+    Ok(format!(
+        "\n## An agent that does its tasks again\n\n\
+         Tau-bench (Yao and others 2024): one model serves the customers of an airline, 50 tasks, each four times. Three \
+         times are its history, a run a day; the fourth is judged, each run by itself. A new pair of tools is in 5 of \
+         50, a new triple in 15.\n\n\
+         `tool-chain` tells of {told} of {} runs.\n",
+        last.len()
+    ))
+}
+
+/// What `tool-chain` weighs most in `run` after `history`, whose runs are spread evenly over [`DAYS`].
+fn last_of(history: &[Vec<Call>], run: &[Call], labels: Labels) -> f64 {
+    let mut engine = point::outspoken();
+    let mut day = START;
+    let each = Span::from_seconds(DAYS * 86_400 / (history.len() as i64).max(1));
+    for calls in history {
+        session(&mut engine, day, calls, labels);
+        day = day.plus(each);
+    }
+    engine.take_sightings();
+    session(&mut engine, day, run, labels);
+    point::heaviest(engine.take_sightings().iter())
+}
+
+/// Lets the agent make these calls, ten seconds apart, in a session that begins at `start`.
+fn session(engine: &mut Engine, start: Timestamp, calls: &[Call], labels: Labels) {
+    let (name, mut alerts) = (start.rfc3339(), Vec::new());
+    let mut ts = start;
+    for call in calls {
+        let (class, resource_class) = match labels {
+            Labels::None => (Class::Tool, None),
+            Labels::Content => content(&call.tool),
+        };
+        let event = Event {
+            ts,
+            identity: "agent",
+            kind: Kind::AiAgent,
+            action: &call.tool,
+            class,
+            resource: call.to.as_deref(),
+            resource_class,
+            session: Some(&name),
+            ..Event::default()
+        };
+        engine.handle(&Input::Event(event), &mut alerts);
+        ts = ts.plus(Span::from_seconds(10));
+    }
+}
+
+/// What a tool of AgentDojo does, for whoever has labelled them.
+fn content(tool: &str) -> (Class, Option<&'static str>) {
+    match tool {
+        "send_money" | "schedule_transaction" | "update_scheduled_transaction" => {
+            (Class::Payment, Some("payment_rail"))
+        }
+        "update_password"
+        | "update_user_info"
+        | "add_user_to_channel"
+        | "invite_user_to_slack"
+        | "remove_user_from_slack"
+        | "share_file" => (Class::Admin, None),
+        "send_email" | "post_webpage" | "get_webpage" => (Class::Tool, Some("external")),
+        "get_user_info"
+        | "get_user_information"
+        | "search_contacts_by_name"
+        | "search_contacts_by_email"
+        | "get_iban"
+        | "get_balance"
+        | "get_most_recent_transactions" => (Class::Tool, Some("customer_pii")),
+        _ => (Class::Tool, None),
+    }
+}
+
+impl Run {
+    fn calls(&self) -> Vec<Call> {
+        let to = |args: &Map<String, Value>| {
+            let known = [
+                "recipient",
+                "recipients",
+                "url",
+                "user_email",
+                "email",
+                "participants",
+            ];
+            known.iter().find_map(|name| match args.get(*name)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Array(many) => Some(
+                    many.iter()
+                        .filter_map(Value::as_str)
+                        .collect::<Vec<_>>()
+                        .join(","),
+                ),
+                _ => None,
+            })
+        };
+        let calls = self.tools.iter().zip(&self.args);
+        calls
+            .map(|(tool, args)| Call {
+                tool: tool.clone(),
+                to: to(args),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! What a session has touched, and where it may carry that: flows from sources to sinks.
+//!
+//! A coarse form of taint tracking: whatever was touched earlier in a session may be in what leaves it
+//! later. An agent that reads what strangers wrote, then what is private, and then sends something out
+//! has all three of what makes an injected instruction dangerous (Willison, "The lethal trifecta", 2025).
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Class, Event};
+
+/// What a session has touched so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Taint(u8);
+
+/// Where something can do harm that cannot be undone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sink {
+    /// Out of the house.
+    Outside,
+    /// Orders and money.
+    Money,
+    /// Who may do what, and how things run.
+    Rights,
+}
+
+/// What had been touched when something reached a sink.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Flow {
+    taint: Taint,
+    sink: Sink,
+}
+
+/// Different flows, each once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Flows(u32);
+
+impl Taint {
+    /// Something that strangers may have written was read.
+    const UNTRUSTED: Self = Self(1);
+    /// Secrets or what is known of customers was touched.
+    const SENSITIVE: Self = Self(2);
+    /// Rights, or how things run, were changed.
+    const RIGHTS: Self = Self(4);
+    const NAMES: [(Self, &'static str); 3] = [
+        (Self::UNTRUSTED, "untrusted"),
+        (Self::SENSITIVE, "sensitive"),
+        (Self::RIGHTS, "rights"),
+    ];
+
+    /// What `event` touches.
+    #[must_use]
+    pub fn of(event: &Event<'_>) -> Self {
+        let outside = event.resource_class == Some("external");
+        let reads = matches!(event.class, Class::Read | Class::Tool);
+        let sensitive = matches!(event.resource_class, Some("secrets" | "customer_pii"));
+        let bits = [
+            (outside && reads, Self::UNTRUSTED),
+            (sensitive, Self::SENSITIVE),
+            (event.class == Class::Admin, Self::RIGHTS),
+        ];
+        let touched = bits.iter().filter(|(touched, _)| *touched);
+        Self(touched.fold(0, |all, (_, bit)| all | bit.0))
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl Sink {
+    /// The sink that `event` reaches, if it does.
+    #[must_use]
+    pub fn of(event: &Event<'_>) -> Option<Self> {
+        match event.class {
+            Class::Order | Class::Payment => Some(Self::Money),
+            Class::Admin => Some(Self::Rights),
+            _ if event.resource_class == Some("external") => Some(Self::Outside),
+            _ => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Outside => "outside",
+            Self::Money => "money",
+            Self::Rights => "rights",
+        }
+    }
+}
+
+impl Flow {
+    /// How many different flows there may be, those of nothing included.
+    pub const COUNT: u32 = 24;
+
+    /// The flow that `event` makes after a session has touched `taint`, if it makes one: a sink after
+    /// nothing of note is none.
+    #[must_use]
+    pub fn of(taint: Taint, event: &Event<'_>) -> Option<Self> {
+        let sink = Sink::of(event)?;
+        (taint != Taint::default()).then_some(Self { taint, sink })
+    }
+
+    /// The flow with this number, if there is one.
+    #[must_use]
+    pub fn numbered(number: u32) -> Option<Self> {
+        let sink = match number / 8 {
+            0 => Sink::Outside,
+            1 => Sink::Money,
+            2 => Sink::Rights,
+            _ => return None,
+        };
+        let taint = Taint((number % 8) as u8);
+        (taint != Taint::default()).then_some(Self { taint, sink })
+    }
+
+    /// Its number, below [`Flow::COUNT`].
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.sink as u32 * 8 + self.taint.0 as u32
+    }
+
+    /// Whether secrets or what is known of customers may be in it.
+    #[must_use]
+    pub const fn is_sensitive(self) -> bool {
+        self.taint.has(Taint::SENSITIVE)
+    }
+}
+
+impl std::fmt::Display for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let touched = Taint::NAMES.iter().filter(|(bit, _)| self.taint.has(*bit));
+        let touched: Vec<&str> = touched.map(|(_, name)| *name).collect();
+        write!(f, "{} > {}", touched.join(", "), self.sink.name())
+    }
+}
+
+impl Flows {
+    /// Adds `flow`; tells whether it is new.
+    pub fn note(&mut self, flow: Flow) -> bool {
+        let before = self.0;
+        self.0 |= 1 << flow.number();
+        self.0 != before
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Flow> {
+        let noted = (0..Flow::COUNT).filter(move |number| self.0 & (1 << number) != 0);
+        noted.filter_map(Flow::numbered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(class: Class, resource_class: &str) -> Event<'_> {
+        Event {
+            class,
+            resource_class: Some(resource_class),
+            ..Event::default()
+        }
+    }
+
+    #[test]
+    fn a_flow_names_what_was_touched_and_where_it_went() {
+        let (web, customer) = (
+            event(Class::Tool, "external"),
+            event(Class::Read, "customer_pii"),
+        );
+        let admin = event(Class::Admin, "internal_api");
+        assert_eq!(Flow::of(Taint::default(), &web), None);
+        let taint = Taint::of(&web).and(Taint::of(&customer));
+        let flow = Flow::of(taint, &web).expect("it leaves the house");
+        assert_eq!(flow.to_string(), "untrusted, sensitive > outside");
+        assert!(flow.is_sensitive());
+        let flow = Flow::of(Taint::of(&admin), &event(Class::Payment, "payment_rail"));
+        let flow = flow.expect("money moves");
+        assert_eq!(
+            (flow.to_string(), flow.is_sensitive()),
+            ("rights > money".into(), false)
+        );
+        assert_eq!(Flow::of(taint, &customer), None);
+    }
+
+    #[test]
+    fn flows_are_numbered_apart_and_noted_once() {
+        let (mut flows, mut all) = (Flows::default(), 0);
+        for sink in [Sink::Outside, Sink::Money, Sink::Rights] {
+            for bits in 1..8 {
+                let flow = Flow {
+                    taint: Taint(bits),
+                    sink,
+                };
+                assert!(flows.note(flow) && !flows.note(flow));
+                assert_eq!(Flow::numbered(flow.number()), Some(flow));
+                all += 1;
+            }
+        }
+        assert_eq!(flows.iter().count(), all);
+    }
+}

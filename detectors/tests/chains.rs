@@ -1,0 +1,165 @@
+//! What `tool-chain` tells of whole chains, told over weeks of an identity that is known well.
+
+use std::sync::Arc;
+
+use nhiwatch_detectors::kernel::detector::{Alert, Severity};
+use nhiwatch_detectors::kernel::engine::Engine;
+use nhiwatch_detectors::kernel::event::{Class, Event, Kind};
+use nhiwatch_detectors::kernel::input::Input;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+
+/// Monday, 2026-01-05T08:00:00Z.
+const START: Timestamp = Timestamp::from_seconds(1_767_600_000);
+/// Weeks that are learned from.
+const WEEKS: i64 = 8;
+
+/// A call: the tool, and the class of what it touches.
+type Call = (&'static str, &'static str);
+
+const READ_CUSTOMER: Call = ("tool:read_customer", "customer_pii");
+const LIST: Call = ("tool:list", "internal_api");
+const SORT: Call = ("tool:sort", "internal_api");
+const PRINT: Call = ("tool:print", "internal_api");
+const POST: Call = ("tool:post", "external");
+
+struct Watch {
+    engine: Engine,
+    alerts: Vec<Alert>,
+}
+
+impl Watch {
+    /// An agent that has made each of these sessions once an hour in working hours, for [`WEEKS`].
+    fn habit(sessions: &[&[Call]]) -> Self {
+        let mut watch = Self {
+            engine: Engine::new(0, Arc::default()),
+            alerts: Vec::new(),
+        };
+        for day in (0..WEEKS * 7).filter(|day| day % 7 < 5) {
+            for hour in 0..8 {
+                for (nth, calls) in (0..).zip(sessions) {
+                    let at = START
+                        .plus(Span::DAY.times(day))
+                        .plus(Span::MINUTE.times(hour * 60 + nth * 10));
+                    watch.session(at, &at.rfc3339(), calls);
+                }
+            }
+        }
+        watch.alerts.clear();
+        watch
+    }
+
+    /// Makes these calls in session `name`, ten seconds apart.
+    fn session(&mut self, mut at: Timestamp, name: &str, calls: &[Call]) {
+        for (action, resource_class) in calls {
+            self.call(at, name, action, resource_class);
+            at = at.plus(Span::from_seconds(10));
+        }
+    }
+
+    fn call(&mut self, ts: Timestamp, session: &str, action: &str, resource_class: &str) {
+        let event = Event {
+            ts,
+            identity: "agent",
+            kind: Kind::AiAgent,
+            action,
+            class: Class::Tool,
+            resource_class: Some(resource_class),
+            session: Some(session),
+            ..Event::default()
+        };
+        self.engine.handle(&Input::Event(event), &mut self.alerts);
+    }
+
+    /// What `tool-chain` said of the alerts so far.
+    fn told(&self) -> Vec<&Alert> {
+        let own = self.alerts.iter();
+        own.filter(|alert| alert.detector == "tool-chain").collect()
+    }
+}
+
+/// The Monday after all that was learned, at 10:00.
+fn later() -> Timestamp {
+    START
+        .plus(Span::WEEK.times(WEEKS))
+        .plus(Span::HOUR.times(2))
+}
+
+fn fact<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
+    let facts = &mut alert.finding.evidence.iter();
+    facts
+        .find(|(fact, _)| fact == name)
+        .map(|(_, said)| &**said)
+}
+
+#[test]
+fn a_chain_of_new_steps_is_one_incident_that_shows_all_of_it() {
+    let mut watch = Watch::habit(&[&[LIST, SORT, PRINT]]);
+    let strange = [
+        LIST,
+        ("tool:x", "internal_api"),
+        ("tool:y", "internal_api"),
+        ("tool:z", "internal_api"),
+    ];
+    watch.session(later(), "strange", &strange);
+    let told = watch.told();
+    let last = told.last().expect("it is told");
+    assert!(told.iter().all(|alert| alert.id == last.id), "one incident");
+    assert_eq!(told[0].revision, 1);
+    assert_eq!(
+        told[0].finding.observed,
+        "tool:list [internal_api] > *tool:x [internal_api]*"
+    );
+    assert_eq!(
+        fact(told[0], "nearest_known"),
+        Some("tool:list [internal_api] > tool:sort [internal_api] (320 times)")
+    );
+    if let Some(all) = told
+        .iter()
+        .find(|alert| alert.finding.observed.contains("tool:z"))
+    {
+        assert_eq!(fact(all, "new_within_a_day"), Some("3"));
+    }
+}
+
+#[test]
+fn one_call_of_a_new_class_by_a_metronome_is_told() {
+    let mut watch = Watch::habit(&[&[LIST][..]; 6]);
+    watch.session(later(), "strange", &[("tool:list", "secrets")]);
+    let told = watch.told();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].severity >= Severity::Low);
+}
+
+#[test]
+fn known_chains_that_interleave_are_told_apart_by_their_sessions() {
+    let (one, other) = ([LIST, SORT, PRINT], [POST, LIST, POST]);
+    let mut watch = Watch::habit(&[&one, &other]);
+    let mut at = later();
+    for (first, second) in one.iter().zip(&other) {
+        watch.call(at, "one", first.0, first.1);
+        watch.call(at.plus(Span::SECOND), "other", second.0, second.1);
+        at = at.plus(Span::from_seconds(10));
+    }
+    assert_eq!(watch.told(), Vec::<&Alert>::new());
+}
+
+#[test]
+fn what_is_private_and_leaves_by_known_steps_alone_is_told() {
+    let (reads, posts) = (
+        [READ_CUSTOMER, LIST, SORT, PRINT],
+        [LIST, SORT, PRINT, POST],
+    );
+    let mut watch = Watch::habit(&[&reads, &posts]);
+    watch.session(later(), "usual", &posts);
+    assert_eq!(watch.told(), Vec::<&Alert>::new());
+    let leak = [READ_CUSTOMER, LIST, SORT, PRINT, POST];
+    watch.session(later().plus(Span::HOUR), "leak", &leak);
+    let told = watch.told();
+    assert_eq!(told.len(), 1);
+    assert_eq!(fact(told[0], "new"), Some("sensitive > outside"));
+    assert!(
+        told[0].severity >= Severity::Medium,
+        "{:?}",
+        told[0].severity
+    );
+}
