@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backtest, calendars, check, completions, demo, detectors, map, run, simulate, topics,
+    backtest, calendars, check, completions, demo, detectors, inspect, map, run, simulate, topics,
 };
 use crate::failure::Failure;
 
@@ -41,6 +41,7 @@ pub enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     Backtest(backtest::BacktestArgs),
+    Inspect(inspect::InspectArgs),
     Check(check::CheckArgs),
     Map(map::MapArgs),
     Simulate(simulate::SimulateArgs),
@@ -61,6 +62,7 @@ impl Command {
             Self::Run(args) => run::run(args),
             Self::Demo(args) => demo::run(args),
             Self::Backtest(args) => backtest::run(args),
+            Self::Inspect(args) => inspect::run(args),
             Self::Check(args) => check::run(args),
             Self::Map(args) => map::run(args),
             Self::Simulate(args) => simulate::run(args),

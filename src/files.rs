@@ -167,6 +167,15 @@ fn collect(input: &Path, files: &mut VecDeque<PathBuf>) -> Result<(), Failure> {
         files.push_back(input.to_owned());
         return Ok(());
     }
+    let odd = |path: &Path| {
+        let kind = fs::metadata(path).map(|it| it.is_file() || it.is_dir());
+        (!kind.unwrap_or(false)).then(|| {
+            let path = path.display();
+            Failure::Environment(format!(
+                "{path} is neither a file nor a folder that can be read; take it out of the folder"
+            ))
+        })
+    };
     let mut entries = fs::read_dir(input)
         .and_then(|entries| {
             entries
@@ -182,7 +191,10 @@ fn collect(input: &Path, files: &mut VecDeque<PathBuf>) -> Result<(), Failure> {
     entries
         .iter()
         .filter(|path| !hidden(path))
-        .try_for_each(|path| collect(path, files))
+        .try_for_each(|path| match odd(path) {
+            Some(failure) => Err(failure),
+            None => collect(path, files),
+        })
 }
 
 #[cfg(test)]

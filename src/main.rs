@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use nhiwatch::alert::escape_lines;
 use nhiwatch::cli::Cli;
 use nhiwatch::failure::Failure;
 use nhiwatch::panics;
@@ -16,7 +17,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             // Where standard error is gone too, only the exit code is left to say so.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: {}",
+                escape_lines(&failure.to_string())
+            );
             failure.exit_code()
         }
     }

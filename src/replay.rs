@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::detector::Alert;
-use nhiwatch_detectors::kernel::engine::{Decision, Engine, Sighting};
+use nhiwatch_detectors::kernel::engine::{Decision, Engine, Portrait, Sighting};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -123,6 +123,18 @@ impl Replay {
     pub fn take_sightings(&mut self) -> Vec<Sighting> {
         let engines = self.engines.values_mut();
         engines.flat_map(Engine::take_sightings).collect()
+    }
+
+    /// What is normal for `identity`, as the engine of its partition knows it.
+    pub fn portrait(&mut self, identity: &str) -> Option<Portrait> {
+        let mut engines = self.engines.values_mut();
+        engines.find_map(|engine| engine.portrait(identity))
+    }
+
+    /// Everybody that is known, by name within each partition.
+    pub fn identities(&self) -> impl Iterator<Item = String> {
+        let engines = self.engines.values();
+        engines.flat_map(Engine::identities)
     }
 
     /// The engines, by partition.

@@ -80,6 +80,54 @@ fn alerts_of(flags: &[&str], inputs: &[&Path]) -> (String, String, String) {
     (fs::read_to_string(file).unwrap(), out, err)
 }
 
+/// Exit code, standard output and standard error of `nhiwatch inspect` of the bank's events.
+fn inspect(identity: &str) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
+        .args(["inspect", identity])
+        .arg(BANK.events())
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn an_identity_can_be_looked_at_by_what_is_normal_for_it() {
+    let (code, out, err) = inspect("agent-kyc-02");
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "agent-kyc-02");
+    let map = lines
+        .iter()
+        .position(|line| line.starts_with("when it is active"));
+    let days = &lines[map.unwrap() + 2..][..7];
+    let cells = |line: &str| {
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .chars()
+            .collect::<Vec<_>>()
+    };
+    assert!(days.iter().all(|day| cells(day).len() == 24), "{days:?}");
+    // It works by day and rests at night and on Sundays.
+    let (monday, sunday) = (cells(days[0]), cells(days[6]));
+    assert!(monday[2] == '\u{b7}' && monday[8..17].iter().any(|cell| *cell != '\u{b7}'));
+    assert!(sunday.iter().all(|cell| *cell == '\u{b7}'), "{sunday:?}");
+    assert!(
+        out.contains("(start) > tool:read_case [internal_api]"),
+        "{out}"
+    );
+    let (code, _, err) = inspect("agent-kyc-2");
+    assert_eq!(code, 2);
+    assert!(err.contains("did you mean `agent-kyc-02`?"), "{err}");
+}
+
 fn values(ndjson: &str) -> Vec<Value> {
     let lines = ndjson.lines();
     lines

@@ -52,7 +52,7 @@ fn wrong_usage_exits_with_2() {
 
 #[test]
 fn each_commands_help_is_reviewed() {
-    for name in ["check", "detectors", "completions"] {
+    for name in ["check", "detectors", "inspect", "completions"] {
         let (code, out, _) = nhiwatch(&[name, "--help"]);
         assert_eq!(code, 0);
         insta::assert_snapshot!(format!("help-{name}"), out);

@@ -55,6 +55,11 @@ pub trait Detector: Sized + Send + Sync + 'static {
     /// with it. Cannot alert.
     fn learn(&self, _closed: &Closed, _baseline: &Baseline, _state: &mut Self::State) {}
 
+    /// What it knows of an identity that nobody else does, in words, for a person who asks.
+    fn story(&self, _profile: &Profile<'_>, _state: &Self::State) -> Evidence {
+        Evidence::new()
+    }
+
     /// The time at which it would be news that nothing has happened, as things stand. Events put it
     /// off; where they bring it forward, that is noticed within a day.
     fn deadline(&self, _profile: &Profile<'_>, _state: &Self::State) -> Option<Timestamp> {

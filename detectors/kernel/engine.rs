@@ -2,12 +2,14 @@
 
 mod decision;
 mod desk;
+mod portrait;
 mod state;
 mod stats;
 
 use std::sync::Arc;
 
 pub use decision::{Decision, Limits, Settings};
+pub use portrait::{Open, Portrait};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 

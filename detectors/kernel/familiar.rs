@@ -81,6 +81,12 @@ impl Familiar {
             .is_ok_and(|at| !self.entries[at].is_held())
     }
 
+    /// Whether `fingerprint` is kept, known or held.
+    #[must_use]
+    pub fn has(&self, fingerprint: u32) -> bool {
+        self.find(fingerprint).is_ok()
+    }
+
     /// The chance that the next trial is new: Good and Turing's estimate, singletons over trials (Good
     /// 1953), with one thing more, and `prior` trials more that brought nothing else. One that forgets
     /// says nothing: 1.

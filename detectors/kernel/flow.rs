@@ -125,6 +125,12 @@ impl Flow {
         self.sink as u32 * 8 + self.taint.0 as u32
     }
 
+    /// Whether it leaves the house.
+    #[must_use]
+    pub fn goes_outside(self) -> bool {
+        self.sink == Sink::Outside
+    }
+
     /// Whether secrets or what is known of customers may be in it.
     #[must_use]
     pub const fn is_sensitive(self) -> bool {

@@ -204,13 +204,12 @@ impl Hot {
         }
     }
 
-    /// Marks the hour of the event as suspect, and the session that it was a step of: what only repeats
-    /// the steps before it adds nothing to learn.
+    /// Marks the hour of the event as suspect, and the session that it added something to learn to.
     pub fn suspect(&mut self, now: &Now) {
         if let Some(hour) = now.hour.and_then(|hour| self.hours.get_mut(hour)) {
             hour.suspect = true;
         }
-        if let Some(place) = now.place.filter(|place| place.step) {
+        if let Some(place) = now.place.filter(Place::is_news) {
             self.trail.suspect(place.session);
         }
     }

@@ -145,6 +145,12 @@ impl Incidents {
         self.kept.iter().find(|incident| incident.id == id)
     }
 
+    /// Those that were published and are open at `now`, oldest first.
+    pub(crate) fn open_at(&self, now: Timestamp) -> impl Iterator<Item = &Incident> {
+        let open = move |it: &&Incident| it.is_told() && it.is_open(now);
+        self.kept.iter().filter(open)
+    }
+
     /// The hours, first and last, that incident `id` spans.
     pub(crate) fn hours(&self, id: IncidentId) -> Option<(i64, i64)> {
         let incident = self.named(id)?;

@@ -29,7 +29,7 @@ macro_rules! registry {
         use $crate::kernel::baseline::{Baseline, Closed, Profile};
         use $crate::kernel::calendar::Calendars;
         use $crate::kernel::codec;
-        use $crate::kernel::detector::{Card, Detector, Mode, Slot};
+        use $crate::kernel::detector::{Card, Detector, Evidence, Mode, Slot};
         use $crate::kernel::event::Event;
         use $crate::kernel::inventory::Declared;
         use $crate::kernel::registry::{Learned, Said};
@@ -147,6 +147,23 @@ macro_rules! registry {
                     index += 1;
                 })+
                 let _ = index;
+            }
+
+            /// What every detector has to tell of an identity, by its name.
+            pub(crate) fn stories(
+                &self,
+                profile: &Profile<'_>,
+                states: &States,
+            ) -> Vec<(&'static str, Evidence)> {
+                let mut stories = Vec::new();
+                $($(#[$when])* {
+                    if let Some((_, detector)) = &self.$name {
+                        let told = survives(|| detector.story(profile, &states.$name));
+                        let told = told.filter(|told| !told.is_empty());
+                        stories.extend(told.map(|told| (<$detector as Detector>::CARD.name, told)));
+                    }
+                })+
+                stories
             }
 
             /// The earliest time at which a detector wants to judge that nothing has happened.

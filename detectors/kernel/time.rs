@@ -246,6 +246,11 @@ impl HourOfWeek {
     /// How many there are.
     pub const COUNT: usize = 168;
 
+    /// Every hour of the week, from Monday 00:00 on.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT as u8).map(Self)
+    }
+
     /// Its index, 0..168.
     #[must_use]
     pub const fn index(self) -> usize {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::event::{Class, Event};
-use super::flow::{Flow, Flows, Taint};
+use super::flow::{Flow, Flows, Sink, Taint};
 use super::names::Symbol;
 use super::time::{Span, Timestamp};
 
@@ -31,7 +31,8 @@ pub struct Session {
     /// What was touched in it.
     taint: Taint,
     flows: Flows,
-    targets: ArrayVec<Target, { Session::TARGETS_MAX }>,
+    /// Few sessions have any, so that they take no room in the others.
+    targets: Vec<Target>,
     steps: ArrayVec<Symbol, { Session::STEPS_MAX }>,
 }
 
@@ -57,12 +58,6 @@ impl Session {
     #[must_use]
     pub const fn has_start(&self) -> bool {
         self.whole
-    }
-
-    /// What was touched in it.
-    #[must_use]
-    pub const fn taint(&self) -> Taint {
-        self.taint
     }
 
     /// The different flows in it.
@@ -119,7 +114,8 @@ impl Target {
             event.class,
             Class::Write | Class::Admin | Class::Tool | Class::Payment
         );
-        let resource = event.resource.filter(|_| changes || event.is_sink())?;
+        let outside = Sink::of(event) == Some(Sink::Outside);
+        let resource = event.resource.filter(|_| changes || outside)?;
         Some(Self {
             step,
             resource: xxh3_64(resource.as_bytes()) as u32,
@@ -134,10 +130,20 @@ pub struct Place {
     pub session: usize,
     /// Whether it is a step, and not only a repeat of those before it.
     pub step: bool,
-    /// The flow it made, if the session had none such.
+    /// The flow it makes.
+    pub makes: Option<Flow>,
+    /// The same, if the session had none such.
     pub flow: Option<Flow>,
     /// What it was done to, if the session had not done it to that.
     pub target: Option<Target>,
+}
+
+impl Place {
+    /// Whether it adds anything to what will be learned of the session.
+    #[must_use]
+    pub const fn is_news(&self) -> bool {
+        self.step || self.flow.is_some() || self.target.is_some()
+    }
 }
 
 /// One step with the two before it.
@@ -244,7 +250,7 @@ impl Trail {
                     suspect: false,
                     taint: Taint::default(),
                     flows: Flows::default(),
-                    targets: ArrayVec::new(),
+                    targets: Vec::new(),
                     steps: ArrayVec::new(),
                 });
                 self.open.len() - 1
@@ -254,7 +260,7 @@ impl Trail {
         session.last = session.last.max(event.ts);
         let repeats = matches!(session.steps[..], [.., a, b] if a == symbol && b == symbol);
         if !repeats && session.steps.is_full() {
-            let mut stretch = session.clone();
+            let stretch = session.clone();
             let kept: ArrayVec<Symbol, { Session::STEPS_MAX }> = session.steps
                 [Session::STEPS_MAX - 2..]
                 .iter()
@@ -265,20 +271,22 @@ impl Trail {
             session.whole = false;
             session.flows = Flows::default();
             session.targets.clear();
-            stretch.suspect |= session.suspect;
             ended(stretch);
         }
         if !repeats {
             session.steps.push(symbol);
         }
-        let flow = Flow::of(session.taint, event).filter(|flow| session.flows.note(*flow));
+        let makes = Flow::of(session.taint, event);
+        let flow = makes.filter(|flow| session.flows.note(*flow));
         session.taint = session.taint.and(Taint::of(event));
         let target = Target::of(event, symbol).filter(|target| {
-            !session.targets.contains(target) && session.targets.try_push(*target).is_ok()
+            session.targets.len() < Session::TARGETS_MAX && !session.targets.contains(target)
         });
+        session.targets.extend(target);
         Place {
             session: at,
             step: !repeats,
+            makes,
             flow,
             target,
         }

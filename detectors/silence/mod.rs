@@ -12,7 +12,7 @@ use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::budget::begins;
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
-    Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
+    Card, Detector, Evidence, Family, Finding, PValue, Scope, Severity, Verdict, evidence,
 };
 use crate::kernel::event::Event;
 use crate::kernel::options::{Days, Minutes};
@@ -124,6 +124,19 @@ impl Detector for Silence {
             }
             Closed::Session(_) => {}
         }
+    }
+
+    fn story(&self, profile: &Profile<'_>, state: &State) -> Evidence {
+        let mut story = Evidence::new();
+        if state.cadence.is_established() {
+            let (period, tolerance) = (state.cadence.period(), state.cadence.tolerance());
+            let text = format!("a run every {period}, on time within {tolerance:.0} s");
+            story.push(("cadence".into(), text));
+        }
+        if let Some(deadline) = self.deadline(profile, state) {
+            story.push(("missed_from".into(), deadline.rfc3339()));
+        }
+        story
     }
 
     fn deadline(&self, profile: &Profile<'_>, state: &State) -> Option<Timestamp> {

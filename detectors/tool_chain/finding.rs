@@ -36,12 +36,10 @@ pub(super) fn told(
         }
         What::Flow(flow) => {
             let (what, new) = ("what it never carried there", flow.to_string());
-            let trials = state.flows.trials();
-            (
-                what,
-                new,
-                format!("one of the flows that its {trials} sessions have made"),
-            )
+            // That there was none is kept among them.
+            let kinds = state.flows.kinds().saturating_sub(1);
+            let known = format!("one of the {kinds} flows that it is known for");
+            (what, new, known)
         }
         What::Target(target) => {
             let what = "an action on what it was never done to";
@@ -61,7 +59,10 @@ pub(super) fn told(
     if let Some(overdue) = first.overdue {
         say("expected_if_composed_freely", format!("{overdue:.1}"));
     }
-    if let (What::Target(_), Some(resource)) = (first.what, event.resource) {
+    let at_hand = profile.now.place.and_then(|place| place.target);
+    if let (What::Target(target), Some(resource)) = (first.what, event.resource)
+        && at_hand == Some(target)
+    {
         say("target", resource.to_owned());
     }
     if novelty.together > 1 {

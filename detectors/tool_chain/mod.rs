@@ -2,6 +2,7 @@
 
 mod finding;
 mod novelty;
+mod story;
 mod targets;
 
 use arrayvec::ArrayVec;
@@ -9,13 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::calendar::Calendars;
-use crate::kernel::detector::{Card, Detector, Family, Finding, PValue, Scope, Severity, Verdict};
+use crate::kernel::detector::{
+    Card, Detector, Evidence, Family, Finding, PValue, Scope, Severity, Verdict,
+};
 use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::flow::{Flow, Flows};
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
-use crate::kernel::trail::{Chain, Session};
+use crate::kernel::trail::{Chain, Place, Session};
 use novelty::What;
 use targets::Targets;
 
@@ -29,7 +32,7 @@ pub struct ToolChain {
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How improbable a novelty must be for this identity. A rigid identity reaches 0.01 after some
-    /// six hundred steps; one that explores never does, and stays quiet.
+    /// hundred steps; one that explores never does, and stays quiet.
     pub p_max: Probability,
     /// How long an identity is watched before it is judged.
     pub learning: Days,
@@ -82,50 +85,42 @@ impl Detector for ToolChain {
         let Some((place, session)) = profile.now.place.zip(profile.session()) else {
             return Verdict::Normal;
         };
-        if !(place.step || place.flow.is_some() || place.target.is_some()) {
+        if !place.is_news() {
             return Verdict::Normal;
         }
         // What it never did to orders, money, rights or the outside is told of after fewer steps.
-        let (floor, sink) = (state.floor(), event.is_sink());
-        let least = if sink {
+        let sink = event.is_sink();
+        let most = if sink {
             novelty::NEWS_MAX.max(self.p_max())
         } else {
             self.p_max()
         };
+        let least = state.p_least();
         let only_step = place.flow.is_none() && place.target.is_none();
-        if profile.age(event) < self.config.learning.span() || only_step && floor > least {
+        if profile.age(event) < self.config.learning.span() || only_step && least > most {
             return Verdict::Learning;
         }
         let mut at_hand = state.at(session, &place);
         if at_hand.is_empty() {
             return Verdict::Normal;
         }
-        let first_sink = sink && at_hand.iter().any(What::is_first_act);
-        let p_max = if first_sink { least } else { self.p_max() };
         // What looks new may be what was forgotten.
-        at_hand.retain(|what| !(what.is_chain() && floor > p_max || state.forgot(what)));
+        at_hand.retain(|what| !state.forgot(what));
+        let first_sink = sink && at_hand.iter().any(What::is_first_act);
+        let p_max = if first_sink { most } else { self.p_max() };
+        at_hand.retain(|what| !what.is_chain() || least <= p_max);
         if at_hand.is_empty() {
             return Verdict::Learning;
         }
         let most = p_max.max(novelty::NEWS_MAX);
-        let novelty = at_hand
-            .into_iter()
-            .find_map(|what| state.news(what, most))
-            .and_then(|_| state.novelty(session, profile.age(event), most));
-        let flow = Flow::of(session.taint(), event);
-        let first_target = sink && place.target.is_some_and(|it| state.targets.is_new(&it));
-        let floor = if flow.is_some_and(Flow::is_sensitive) {
-            FLOW_BITS
-        } else if first_sink || first_target {
-            SINK_BITS
-        } else {
-            0.0
-        };
-        match novelty {
+        if !at_hand.iter().any(|what| state.news(*what, most).is_some()) {
+            return Verdict::Normal;
+        }
+        match state.novelty(session, profile.age(event), most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: self.p_max(),
-                floor,
+                floor: self.bits_at_least(sink, &place, &at_hand, state),
                 sink,
                 ..finding::told(event, profile, session, &novelty, state)
             }),
@@ -160,19 +155,42 @@ impl Detector for ToolChain {
         }
     }
 
+    fn story(&self, profile: &Profile<'_>, state: &State) -> Evidence {
+        story::story(profile.names, state)
+    }
+
     fn forgets(state: &State) -> bool {
         state.orders.iter().any(Familiar::forgets)
     }
 }
 
 impl ToolChain {
+    /// What the news `at_hand` weighs at the least.
+    fn bits_at_least(&self, sink: bool, place: &Place, at_hand: &[What], state: &State) -> f64 {
+        let leaks = place.makes.is_some_and(|flow| {
+            let new = at_hand.contains(&What::Flow(flow));
+            flow.is_sensitive() && (new || flow.goes_outside())
+        });
+        let first = at_hand.iter().any(|what| match what {
+            What::Target(_) => state.news(*what, self.p_max()).is_some(),
+            _ => what.is_first_act(),
+        });
+        if leaks {
+            FLOW_BITS
+        } else if sink && first {
+            SINK_BITS
+        } else {
+            0.0
+        }
+    }
+
     fn p_max(&self) -> f64 {
         self.config.p_max.get()
     }
 }
 
-/// The least that a new chain weighs by which something sensitive may leave: from what is sensitive to
-/// where it leaves the house, in a way it never went.
+/// The least that something new weighs by which what is sensitive may leave the house; or by which it gets
+/// to money or rights, where it never did.
 const FLOW_BITS: f64 = 10.0;
 /// The least that an act weighs which moves orders, money or rights, or goes outside, if it is a first: a
 /// venue it never traded at, administration it never did, an account it never paid.

@@ -186,7 +186,7 @@ impl State {
     }
 
     /// The smallest p-value that a step never taken can have after so few steps.
-    pub(super) fn floor(&self) -> f64 {
+    pub(super) fn p_least(&self) -> f64 {
         self.orders[0].p_new_least(PRIORS[0]) / WEIGHTS[0]
     }
 
@@ -257,7 +257,7 @@ const ALONE: f64 = 0.5;
 /// What is more probable than this is no news, even beside others.
 pub(super) const NEWS_MAX: f64 = 0.1;
 /// New things of one session that are counted.
-const NEWS_KEPT: usize = 24;
+const NEWS_KEPT: usize = 48;
 /// How often what was new once brings something else that is new within a day: a release or another
 /// error is seldom one step.
 const FURTHER: f64 = 0.25;

@@ -1,6 +1,5 @@
 //! To what an identity does things: the accounts it pays, the addresses it writes to.
 
-use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::familiar::Familiar;
@@ -9,7 +8,7 @@ use crate::kernel::trail::{Session, Target};
 
 /// The known targets of each step, for as many steps as there is room for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Targets(ArrayVec<(Symbol, Familiar), STEPS_MAX>);
+pub(super) struct Targets(Vec<(Symbol, Familiar)>);
 
 impl Targets {
     /// The chance that `target` is one that its step was never done to, if it is; nothing where the step
@@ -35,11 +34,6 @@ impl Targets {
         Some(p.min(1.0))
     }
 
-    /// Whether `target` is one that its step was never done to.
-    pub(super) fn is_new(&self, target: &Target) -> bool {
-        self.p_new(target).is_some()
-    }
-
     /// Targets of `step` that are known.
     pub(super) fn kinds(&self, step: Symbol) -> usize {
         self.known(step).map_or(0, Familiar::kinds)
@@ -49,20 +43,22 @@ impl Targets {
     pub(super) fn learn(&mut self, session: &Session, day: u16) {
         for target in session.targets() {
             let at = self.0.iter().position(|(step, _)| *step == target.step);
-            let at = at.or_else(|| {
-                let new = (target.step, Familiar::default());
-                self.0.try_push(new).ok().map(|()| self.0.len() - 1)
-            });
-            // Where there is no room for another step, the rarest things it does stay unjudged.
-            let Some((_, known)) = at.and_then(|at| self.0.get_mut(at)) else {
+            let at = at.unwrap_or(self.0.len());
+            if at == self.0.len() && at < STEPS_MAX {
+                self.0.push((target.step, Familiar::default()));
+            }
+            // Where there is no room for another step, what comes later stays unjudged.
+            let Some((_, known)) = self.0.get_mut(at) else {
                 continue;
             };
-            if known.forgets() {
+            // What came with an alert must not make the step pass for one that explores.
+            let full = known.kinds() >= KINDS_MAX && !known.has(target.resource);
+            if known.forgets() || session.suspect && full {
                 continue;
             }
             known.note(target.resource, 1, day, session.suspect);
             let explores = known.trials() >= EXPLORES_FROM && known.p_new(1.0) > EXPLORES;
-            if explores || known.kinds() > KINDS_MAX {
+            if !session.suspect && (explores || full) {
                 known.give_up();
             }
         }

@@ -7,7 +7,7 @@ mod person;
 
 pub use native::native;
 pub use ocsf::ocsf;
-pub use person::{escape, person};
+pub use person::{escape, escape_lines, person};
 
 #[cfg(test)]
 mod tests {

@@ -58,6 +58,13 @@ pub fn person(alert: &Alert, colour: bool) -> String {
     text
 }
 
+/// `text`, whose lines stay, each of them as [`escape`] writes it; a backslash stays one.
+#[must_use]
+pub fn escape_lines(text: &str) -> String {
+    let safe = |line: &str| escape(line).replace("\\\\", "\\");
+    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+}
+
 /// `text` on one line, with everything that could deceive a terminal or a reader written out:
 /// control characters, backslashes, and characters that are invisible or change direction.
 #[must_use]

@@ -73,6 +73,73 @@ pub struct BacktestArgs {
 /// [`Failure::Environment`] for what cannot be read or written.
 pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
     args.score.check()?;
+    let outcome = judged(args, || Output::open(args.alerts.as_deref())).and_then(
+        |Judged {
+             backtest, config, ..
+         }| backtest.finish(&config, args.digest),
+    );
+    match outcome {
+        Ok(code) => Ok(code),
+        // Whoever reads the alerts has read enough, as `head` does.
+        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(Stop::Output(error)) => Err(Failure::Environment(format!(
+            "{} cannot be written: {error}",
+            output::name(args.alerts.as_deref())
+        ))),
+        Err(Stop::Failed(failure)) => Err(failure),
+    }
+}
+
+/// What a backtest knows in the end.
+pub(super) struct Knowledge {
+    /// The engines.
+    pub(super) replay: Replay,
+    /// What was declared.
+    pub(super) inventory: Inventory,
+    /// What could not be read, a line for each reason.
+    pub(super) unreadable: String,
+}
+
+/// What is known after judging what `args` name, without a word of what that raised.
+///
+/// # Errors
+/// As [`run`], and [`Failure::Invalid`] where nothing could be read of what is there.
+pub(super) fn silently(args: &BacktestArgs) -> Result<Knowledge, Failure> {
+    let Judged {
+        backtest: Backtest { replay, report, .. },
+        inventory,
+        ..
+    } = match judged(args, || Ok(Output::Nowhere)) {
+        Ok(judged) => judged,
+        Err(Stop::Output(error)) => return Err(Failure::Environment(error.to_string())),
+        Err(Stop::Failed(failure)) => return Err(failure),
+    };
+    let unreadable = report.unreadable();
+    if replay.span().is_none() && report.refused_any() {
+        return Err(Failure::Invalid(format!(
+            "nothing could be read of what is there\n{}",
+            unreadable.trim_end()
+        )));
+    }
+    Ok(Knowledge {
+        replay,
+        inventory,
+        unreadable,
+    })
+}
+
+/// A backtest that has judged all of its input, and by what.
+struct Judged {
+    backtest: Backtest,
+    config: Config,
+    inventory: Inventory,
+}
+
+/// Judges what `args` name; alerts go to `output`.
+fn judged(
+    args: &BacktestArgs,
+    output: impl FnOnce() -> Result<Output, Failure>,
+) -> Result<Judged, Stop> {
     let config = Config::load(args.config.as_deref())?;
     let declared = args.inventory.as_ref().or(config.inventory.as_ref());
     let inventory = Inventory::load(declared.map(PathBuf::as_path))?;
@@ -89,7 +156,7 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
             let is_read = matches!(form, Form::Mapped(..)) && args.inventory.is_none();
             is_read && own.is_some() && own != config.inventory.as_deref()
         })?,
-        output: Output::open(args.alerts.as_deref())?,
+        output: output()?,
         progress: progress.clone(),
     };
     let records = records.with_progress(|bytes| progress.read(bytes));
@@ -100,16 +167,11 @@ pub fn run(args: &BacktestArgs) -> Result<ExitCode, Failure> {
             .and_then(|()| backtest.mapped(records, &reader, &inventory, partitions)),
     };
     progress.end();
-    match outcome.and_then(|()| backtest.finish(&config, args.digest)) {
-        Ok(code) => Ok(code),
-        // Whoever reads the alerts has read enough, as `head` does.
-        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(Stop::Output(error)) => Err(Failure::Environment(format!(
-            "{} cannot be written: {error}",
-            output::name(args.alerts.as_deref())
-        ))),
-        Err(Stop::Failed(failure)) => Err(failure),
-    }
+    outcome.map(|()| Judged {
+        backtest,
+        config,
+        inventory,
+    })
 }
 
 /// What the records of the input are.
@@ -148,6 +210,12 @@ impl<'s> Form<'s> {
 enum Stop {
     Failed(Failure),
     Output(io::Error),
+}
+
+impl<F: Into<Failure>> From<F> for Stop {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
 }
 
 struct Backtest {

@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod detectors;
+pub mod inspect;
 pub mod logs;
 pub mod map;
 mod progress;

@@ -12,6 +12,8 @@ use super::fields::{Field, Text};
 use super::reject::{Reason, Reject};
 use super::values::{Borrowed, Skipped, Ts};
 
+/// The largest number that an event bears, on either side of 0: nobody moves more, and sums stay exact.
+const NUMBER_MAX: f64 = 1e18;
 /// The longest event record, in bytes.
 pub const RECORD_MAX: usize = 1 << 20;
 /// The longest `identity` or `action`, in bytes.
@@ -197,6 +199,16 @@ impl<'a> RawEvent<'a> {
         }
         if self.bytes.is_some_and(|bytes| bytes < 0.0) {
             return Err(wrong("bytes", format_args!("less than nothing")));
+        }
+        let numbers = [
+            ("bytes", self.bytes),
+            ("amount", self.amount),
+            ("quantity", self.quantity),
+        ];
+        for (field, number) in numbers {
+            if number.is_some_and(|number| number.abs() > NUMBER_MAX) {
+                return Err(wrong(field, format_args!("beyond {NUMBER_MAX:e}")));
+            }
         }
         Ok(())
     }

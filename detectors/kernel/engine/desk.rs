@@ -362,7 +362,7 @@ impl Desk<'_> {
     }
 }
 
-fn profile<'a>(
+pub(super) fn profile<'a>(
     memory: &'a Memory,
     now: &'a Now,
     names: &'a Names,

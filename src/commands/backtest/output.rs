@@ -17,6 +17,8 @@ pub(super) enum Output {
         /// Whether with colours.
         colour: bool,
     },
+    /// Nowhere: what was raised does not matter.
+    Nowhere,
     /// Every revision as one line of JSON.
     Native {
         /// To where.
@@ -57,7 +59,7 @@ impl Output {
                 writeln!(out, "{}", person(alert, *colour))?;
                 out.flush()
             }
-            Self::Person { .. } => Ok(()),
+            Self::Person { .. } | Self::Nowhere => Ok(()),
         }
     }
 
@@ -65,7 +67,7 @@ impl Output {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Native { to, .. } => to.flush(),
-            Self::Person { .. } => Ok(()),
+            Self::Person { .. } | Self::Nowhere => Ok(()),
         }
     }
 

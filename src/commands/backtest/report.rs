@@ -79,6 +79,16 @@ impl Report {
         text
     }
 
+    /// What could not be read, a line for each reason.
+    pub(super) fn unreadable(&self) -> String {
+        let rejected = self.rejected.iter();
+        rejected
+            .map(|(reason, (n, first))| {
+                format!("  unreadable  {reason:<14} {n:>8}  first {first}\n")
+            })
+            .collect()
+    }
+
     /// Whether something could not be read.
     pub(super) fn refused_any(&self) -> bool {
         !self.rejected.is_empty()
@@ -117,9 +127,7 @@ impl Report {
                 writeln!(text, "  not judged  {:<14} {n:>8}", fate.word())?;
             }
         }
-        for (reason, (n, first)) in &self.rejected {
-            writeln!(text, "  unreadable  {reason:<14} {n:>8}  first {first}")?;
-        }
+        text.push_str(&self.unreadable());
         let unknown = self.unknown + replay.unknown_fields();
         if unknown > 0 {
             writeln!(text, "  ignored     unknown fields {unknown:>8}")?;

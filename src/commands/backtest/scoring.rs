@@ -24,7 +24,7 @@ use crate::sources::Sources;
 use crate::wire::{LogLine, timestamp};
 
 /// What a run is held against.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct ScoreArgs {
     /// What is known to have happened, as `nhiwatch simulate --labels` writes it: says what was seen of
     /// it, and how many incidents nothing explains
