@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+#[path = "../benches/real_data/lines.rs"]
+mod lines;
 #[path = "../benches/real_data/nab/mod.rs"]
 mod nab;
 
@@ -94,4 +96,20 @@ fn a_file_that_is_missing_is_named() {
         .to_string();
 
     assert!(error.contains("jump.csv"), "{error}");
+}
+
+#[test]
+fn a_line_that_is_not_as_published_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.jsonl.gz");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    io::Write::write_all(&mut gzip, b"[1]\n[2]\nthree\n").unwrap();
+    gzip.finish().unwrap();
+
+    let error = lines::read::<Vec<u8>>(&path).unwrap_err().to_string();
+    assert!(error.contains("orders.jsonl.gz, line 3: "), "{error}");
+    let missing = lines::read::<Vec<u8>>(&folder.path().join("none.gz"));
+    let error = missing.unwrap_err().to_string();
+    assert!(error.contains("none.gz: "), "{error}");
 }

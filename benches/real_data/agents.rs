@@ -2,9 +2,10 @@
 //!
 //! AgentDojo (Debenedetti and others, NeurIPS 2024): models do office tasks while what they read tells some
 //! of them to do something else. Tau-bench (Yao and others 2024): one model serves airline customers, each
-//! task four times over. Neither has times, so every run gets a session and a day of its own.
+//! task four times over. Neither has times, so every run gets a session of its own, and they are spread
+//! evenly over ten weeks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -22,8 +23,9 @@ use super::{lines, point};
 const DAYS: i64 = 70;
 /// The share of the honest runs that may be flagged.
 const FLAGGED: f64 = 0.15;
-/// How an honest run is labelled.
+/// How an honest run is labelled, and one that obeyed what it read.
 const HONEST: &str = "benign";
+const HIJACKED: &str = "attack_succeeded";
 /// 2026-01-05T10:00Z, a Monday.
 const START: Timestamp = Timestamp::from_seconds(1_767_607_200);
 
@@ -72,14 +74,20 @@ pub(crate) fn hijacked(folder: &Path, quick: bool) -> io::Result<String> {
         tasks.entry((&run.suite, &run.task)).or_default().push(run);
     }
     let mut rows = String::new();
+    // By label: how many runs there are, and how many have a pair of tools that is new to them.
+    let mut naive: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (labels, said) in [(Labels::None, "no"), (Labels::Content, "yes")] {
         let mut weights: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        naive.clear();
         for task in tasks.values().take(if quick { 3 } else { usize::MAX }) {
             for run in task {
                 let others =
                     |other: &&&Run| other.label == HONEST && other.identity != run.identity;
                 let history: Vec<Vec<Call>> =
                     task.iter().filter(others).map(|it| it.calls()).collect();
+                let counts = naive.entry(&run.label).or_default();
+                counts.0 += 1;
+                counts.1 += usize::from(has_new(&history, &run.calls(), 2));
                 let weight = last_of(&history, &run.calls(), labels);
                 weights.entry(&run.label).or_default().push(weight);
             }
@@ -100,20 +108,35 @@ pub(crate) fn hijacked(folder: &Path, quick: bool) -> io::Result<String> {
             rows,
             "| {said} | {} | {} | {} |",
             share(HONEST),
-            share("attack_succeeded"),
+            share(HIJACKED),
             share("attack_resisted")
         );
     }
+    let new_pairs = |label: &str| {
+        let (runs, new) = naive.get(label).copied().unwrap_or_default();
+        new * 100 / runs.max(1)
+    };
+    let silent = runs
+        .iter()
+        .filter(|run| run.label == HIJACKED && run.tools.is_empty())
+        .count();
     Ok(format!(
         "\n## Agents that read what hijacks them\n\n\
          AgentDojo (Debenedetti and others, NeurIPS 2024): eight models do office tasks; in half of the runs what they \
          read orders something else, and some obey. Each task is an identity, its history the honest runs of the other \
-         models, one a day for {DAYS} days, over and over; then comes the run that is judged, of which any alert of \
-         `tool-chain` counts. Any new pair of tools would flag 27 % of the honest runs and 76 % of the hijacked ones.\n\n\
+         models, each once, spread over {DAYS} days; then comes the run that is judged, by the heaviest finding of \
+         `tool-chain`, which is asked to say whatever it would not sooner expect than not. The threshold is the least \
+         that flags no more than {:.0} % of these same honest runs. Any new pair of tools would flag {} % of the honest \
+         runs and {} % of the hijacked ones.\n\n\
          | told what is private, paid or outside | honest runs | hijacked runs | orders resisted |\n|---|---|---|---|\n\
          {rows}\n\
-         Of the hijacked runs some did what they were told without any call, or by calls that the task makes as well: \
-         nothing of them can be seen in calls. In runs that resisted, agents often strayed all the same.\n"
+         {silent} of the hijacked runs did what they were told without any call, and some others by calls that the \
+         task makes as well, to whom it makes them: nothing of these can be seen in calls. In runs that resisted, agents \
+         often strayed all the same. At the default settings an identity of so few runs is hardly told of at all: a \
+         budget of two incidents of `low` a year allows no more.\n",
+        FLAGGED * 100.0,
+        new_pairs(HONEST),
+        new_pairs(HIJACKED),
     ))
 }
 
@@ -137,14 +160,42 @@ pub(crate) fn repeated(folder: &Path) -> io::Result<String> {
         .iter()
         .map(|trial| last_of(&earlier, &calls(trial), Labels::None));
     let told = weights.filter(|weight| *weight > 0.0).count();
+    let with_new = |length| {
+        let new = last
+            .iter()
+            .filter(|trial| has_new(&earlier, &calls(trial), length));
+        new.count()
+    };
     Ok(format!(
         "\n## An agent that does its tasks again\n\n\
-         Tau-bench (Yao and others 2024): one model serves the customers of an airline, 50 tasks, each four times. Three \
-         times are its history, a run a day; the fourth is judged, each run by itself. A new pair of tools is in 5 of \
-         50, a new triple in 15.\n\n\
-         `tool-chain` tells of {told} of {} runs.\n",
-        last.len()
+         Tau-bench (Yao and others 2024): one model serves the customers of an airline, {} tasks, each four times. Three \
+         times are its history, spread over {DAYS} days; the fourth is judged, each run by itself, by whatever \
+         `tool-chain` would not sooner expect than not.\n\n\
+         `tool-chain` tells of {told} of them. A new pair of tools is in {}, a new triple in {}.\n",
+        last.len(),
+        with_new(2),
+        with_new(3),
     ))
+}
+
+/// Whether `run` has so many tools in a row as `history` never has.
+fn has_new(history: &[Vec<Call>], run: &[Call], length: usize) -> bool {
+    let tools = |calls: &[Call]| -> Vec<String> {
+        let starts = std::iter::repeat_n(String::new(), length - 1);
+        starts
+            .chain(calls.iter().map(|call| call.tool.clone()))
+            .collect()
+    };
+    let known: BTreeSet<Vec<String>> = history
+        .iter()
+        .flat_map(|calls| {
+            tools(calls)
+                .windows(length)
+                .map(<[String]>::to_vec)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    tools(run).windows(length).any(|gram| !known.contains(gram))
 }
 
 /// What `tool-chain` weighs most in `run` after `history`, whose runs are spread evenly over [`DAYS`].

@@ -17,7 +17,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
         let path = path.display();
         io::Error::other(format!("{path}, line {line}: {error}"))
     };
-    let file = File::open(path).map_err(|error| named(0, &error))?;
+    let file = File::open(path);
+    let file = file.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
     let lines = BufReader::new(MultiGzDecoder::new(file)).lines();
     let parsed = (1..).zip(lines).map(|(number, line)| {
         let line = line.map_err(|error| named(number, &error))?;

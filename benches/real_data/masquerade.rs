@@ -87,15 +87,47 @@ pub(crate) fn measure(folder: &Path) -> io::Result<String> {
             normal.len()
         )
     });
+    let (sessions, normal) = never_used(&commits, &labels);
     Ok(format!(
         "\n## People under the names of bots\n\n\
          Years of commits of ten bots of public repositories. In the later part sessions of people were spliced in under \
-         the bots' names. A commit is one event for each top folder that it touches, of class `write`, the folder as its \
-         class of resource; any alert at a commit counts. An action never used before is in 39 of the 48 sessions and \
-         0.4 % of the bots' own later commits; an action or an area in 47 and 2.0 %.\n\n\
-         | the intruder's commits | sessions told of | the bots' own commits told of |\n|---|---|---|\n{}",
+         the bots' names. A commit is one event of class `write` for each top folder that it touches; the folder is its \
+         resource and the class of it. A commit is judged by the heaviest finding of `tool-chain`, which is asked to say \
+         whatever it would not sooner expect than not; the threshold is the least that flags no more than {:.0} % of \
+         these same later commits of the bots. An action never used before is in {sessions} of the sessions and {normal} \
+         of the bots' own later commits.\n\n\
+         | the intruder's commits | sessions told of | the bots' own commits told of |\n|---|---|---|\n{}\n\
+         What it does not see looks like the bot: the same actions, in folders that the bot has touched.\n",
+        FLAGGED * 100.0,
         rows.concat()
     ))
+}
+
+/// How many sessions, and how many of the bots' own later commits, have an action that the bot never used
+/// before.
+fn never_used(commits: &[Commit], labels: &BTreeMap<&str, &Label>) -> (usize, usize) {
+    let mut sorted: Vec<&Commit> = commits.iter().collect();
+    sorted.sort_by_key(|commit| (commit.ts, &commit.id));
+    let mut used: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let (mut sessions, mut normal) = (BTreeSet::new(), 0);
+    for commit in sorted {
+        let Some(label) = labels.get(&*commit.id) else {
+            continue;
+        };
+        let act = (&*commit.identity, &*commit.action);
+        match &label.session {
+            Some(session) => {
+                if !used.contains(&act) {
+                    sessions.insert(session);
+                }
+            }
+            None => {
+                let new = used.insert(act);
+                normal += usize::from(new && label.phase == "test");
+            }
+        }
+    }
+    (sessions.len(), normal)
 }
 
 /// What `tool-chain` weighs most at each commit, by its id.
