@@ -28,7 +28,7 @@ pub(crate) struct Alarm {
 
 /// What all methods said of one bank in the days that are scored.
 pub(crate) struct Watched {
-    /// By method, as [`methods`] names them.
+    /// By method, as [`Subject::methods`] names them.
     pub(crate) alarms: Vec<Vec<Alarm>>,
     /// What the whole product published as `medium` or more: one alarm each.
     pub(crate) published: Vec<Alarm>,
@@ -37,28 +37,63 @@ pub(crate) struct Watched {
     pub(crate) identity_years: f64,
 }
 
-/// The parts of ours that are left out in turn.
-const LEFT_OUT: [Option<Part>; 4] = [
-    None,
-    Some(Part::Tail),
-    Some(Part::Winsorising),
-    Some(Part::Nowcast),
-];
+/// What is taken apart.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Subject {
+    /// `api-volume`, beside what others do.
+    Volume,
+    /// `tool-chain`.
+    Chains,
+}
 
-/// What is compared at the same number of false alarms.
-pub(crate) fn methods() -> Vec<&'static str> {
-    let ours = [
-        "`api-volume` alone",
-        "`api-volume` without the tail of each identity",
-        "`api-volume` without cutting back what it learns",
-        "`api-volume` without what busy peers explain",
-    ];
-    ours.into_iter().chain(rivals::NAMES).collect()
+impl Subject {
+    /// The detector whose findings count.
+    const fn detector(self) -> &'static str {
+        match self {
+            Self::Volume => "api-volume",
+            Self::Chains => "tool-chain",
+        }
+    }
+
+    /// The parts of ours that are left out in turn, and what that is called.
+    const fn left_out(self) -> [(Option<Part>, &'static str); 4] {
+        match self {
+            Self::Volume => [
+                (None, "`api-volume` alone"),
+                (
+                    Some(Part::Tail),
+                    "`api-volume` without the tail of each identity",
+                ),
+                (
+                    Some(Part::Winsorising),
+                    "`api-volume` without cutting back what it learns",
+                ),
+                (
+                    Some(Part::Nowcast),
+                    "`api-volume` without what busy peers explain",
+                ),
+            ],
+            Self::Chains => [
+                (None, "`tool-chain` alone"),
+                (Some(Part::Orders), "`tool-chain` without pairs and triples"),
+                (Some(Part::Flows), "`tool-chain` without flows"),
+                (Some(Part::Targets), "`tool-chain` without targets"),
+            ],
+        }
+    }
+
+    /// What is compared at the same number of false alarms.
+    pub(crate) fn methods(self) -> Vec<&'static str> {
+        let ours = self.left_out().into_iter().map(|(_, name)| name);
+        let rivals = rivals::NAMES.into_iter().filter(|_| self == Self::Volume);
+        ours.chain(rivals).collect()
+    }
 }
 
 /// What a bank is like.
 #[derive(Clone, Debug)]
 pub(crate) struct Size {
+    pub(crate) subject: Subject,
     pub(crate) identities: usize,
     pub(crate) days: u32,
     pub(crate) attacks: &'static str,
@@ -79,10 +114,10 @@ pub(crate) fn watch(seed: u64, size: &Size) -> Result<Watched> {
     let bank = Bank::new(&plan).map_err(Error::other)?;
     let start = Timestamp::from_micros(plan.start.timestamp_micros());
     let scored = start.plus(Span::DAY.times(LEARNED));
-    let mut ours = ours(&bank, seed)?;
+    let mut ours = ours(&bank, seed, size.subject)?;
     let mut rivals = Rivals::new(start);
     let mut incidents = Incidents::default();
-    let mut alarms: Vec<Vec<Alarm>> = vec![Vec::new(); methods().len()];
+    let mut alarms: Vec<Vec<Alarm>> = vec![Vec::new(); size.subject.methods().len()];
     for line in bank.events() {
         for (nth, (part, replay)) in (0..).zip(&mut ours) {
             leave_out(*part);
@@ -94,13 +129,18 @@ pub(crate) fn watch(seed: u64, size: &Size) -> Result<Watched> {
             }
         }
         leave_out(None);
-        rivals.count(&line.identity, Timestamp::from_micros(line.ts_micros));
+        if size.subject == Subject::Volume {
+            rivals.count(&line.identity, Timestamp::from_micros(line.ts_micros));
+        }
     }
     for (method, (_, replay)) in ours.iter_mut().enumerate() {
         let found = replay.take_sightings().into_iter();
-        alarms[method] = found.filter_map(alarm).collect();
+        let own = found.filter(|it| it.detector == size.subject.detector());
+        alarms[method] = own.map(alarm).collect();
     }
-    alarms[ours.len()..].clone_from_slice(&rivals.close());
+    if size.subject == Subject::Volume {
+        alarms[ours.len()..].clone_from_slice(&rivals.close());
+    }
     for told in &mut alarms {
         told.retain(|alarm| alarm.ts >= scored);
         told.sort_by(|a, b| (&a.identity, a.ts).cmp(&(&b.identity, b.ts)));
@@ -122,19 +162,19 @@ pub(crate) fn watch(seed: u64, size: &Size) -> Result<Watched> {
     })
 }
 
-/// What a finding of `api-volume` weighs.
-fn alarm(sighting: Sighting) -> Option<Alarm> {
-    (sighting.detector == "api-volume").then(|| Alarm {
+/// A finding, by what it weighs.
+fn alarm(sighting: Sighting) -> Alarm {
+    Alarm {
         score: sighting.finding.weight().unwrap_or(0.0),
         identity: sighting.identity,
         ts: sighting.ts,
-    })
+    }
 }
 
 /// Ours, whole and without each part.
-fn ours(bank: &Bank, seed: u64) -> Result<Vec<(Option<Part>, Replay)>> {
+fn ours(bank: &Bank, seed: u64, subject: Subject) -> Result<Vec<(Option<Part>, Replay)>> {
     let file: PathBuf = std::env::temp_dir().join(format!(
-        "nhiwatch-ablations-{}-{seed}.yaml",
+        "nhiwatch-ablations-{}-{seed}-{subject:?}.yaml",
         std::process::id()
     ));
     let list: String = bank.inventory().map(|entry| entry.yaml()).collect();
@@ -148,7 +188,7 @@ fn ours(bank: &Bank, seed: u64) -> Result<Vec<(Option<Part>, Replay)>> {
         ..Settings::default()
     });
     let decision = Arc::new(decision);
-    let each = |part: Option<Part>| {
+    let each = |(part, _): (Option<Part>, &str)| {
         let mut replay = Replay::new(Arc::clone(&decision));
         for entry in inventory.entries() {
             let told = replay.declare(0, entry);
@@ -157,7 +197,7 @@ fn ours(bank: &Bank, seed: u64) -> Result<Vec<(Option<Part>, Replay)>> {
         replay.keep_sightings();
         Ok((part, replay))
     };
-    LEFT_OUT.into_iter().map(each).collect()
+    subject.left_out().into_iter().map(each).collect()
 }
 
 /// The rivals of every identity, fed by the hour.

@@ -1,4 +1,5 @@
-//! What other ways to judge volume see at the same number of false alarms, and ours without its parts.
+//! What our detectors see without their parts at the same number of false alarms, and other ways to judge
+//! volume.
 //!
 //! `cargo bench --bench ablations --features ablation [-- --quick] [--dev] [--write]`. Thresholds are
 //! chosen on some seeds and recall is counted on others. The report goes to the standard output, or with
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
-use bank::{Size, Watched, watch};
+use bank::{Size, Subject, Watched, watch};
 use report::Seen;
 
 /// Strengths at which attacks are made: A3 is 50, 10 and 5 times the usual rate.
@@ -26,51 +27,70 @@ fn main() -> io::Result<()> {
     let quick = has("--quick") || has("--test") || !has("--bench");
     let first = if has("--dev") { 1 } else { 7001 };
     let (clean, attacked) = if quick { (1, 1) } else { (3, 10) };
-    let clean_size = Size {
+    let clean_size = |subject| Size {
+        subject,
         identities: if quick { 25 } else { 200 },
         days: if quick { 35 } else { 70 },
         attacks: "none",
         strength: 1.0,
         harmless: !quick,
     };
-    let attacks = if quick { "A3" } else { "A3x2,A9x2,A12x2,A17x2" };
-    let mut work: Vec<(u64, Size)> = (first..first + clean)
-        .map(|seed| (seed, clean_size.clone()))
-        .collect();
-    for strength in STRENGTHS {
-        let from = first + clean;
-        work.extend((from..from + attacked).map(|seed| {
-            let size = Size {
-                identities: if quick { 25 } else { 60 },
-                attacks,
-                strength,
-                harmless: false,
-                ..clean_size.clone()
-            };
-            (seed, size)
-        }));
+    let subjects: [(Subject, &[f64], &str); 2] = [
+        (
+            Subject::Volume,
+            &STRENGTHS,
+            if quick { "A3" } else { "A3x2,A9x2,A12x2,A17x2" },
+        ),
+        (
+            Subject::Chains,
+            &[1.0],
+            if quick {
+                "A7"
+            } else {
+                "A6x2,A7x2,A8x2,A11x2,A14x2,A16x2"
+            },
+        ),
+    ];
+    let mut work: Vec<(u64, Size)> = Vec::new();
+    for (subject, strengths, attacks) in subjects {
+        work.extend((first..first + clean).map(|seed| (seed, clean_size(subject))));
+        for &strength in strengths {
+            let from = first + clean;
+            work.extend((from..from + attacked).map(|seed| {
+                let size = Size {
+                    identities: if quick { 25 } else { 60 },
+                    attacks,
+                    strength,
+                    harmless: false,
+                    ..clean_size(subject)
+                };
+                (seed, size)
+            }));
+        }
     }
     let mut watched = all(&work)?.into_iter();
-    let seen = Seen {
+    let [volume, chains] = subjects.map(|(subject, strengths, _)| Seen {
+        subject,
         clean: watched.by_ref().take(clean as usize).collect(),
-        attacked: STRENGTHS
+        attacked: strengths
+            .iter()
             .map(|strength| {
                 let banks = watched.by_ref().take(attacked as usize).collect();
-                (strength, banks)
+                (*strength, banks)
             })
-            .into(),
-    };
+            .collect(),
+    });
     let kind = if has("--dev") { " --dev" } else { "" };
     let command = format!("cargo bench --bench ablations --features ablation --{kind} --write");
     let seeds = format!(
         "Thresholds were chosen on seeds {first} to {}, of {} identities; recall was counted on seeds {} to {}, of 60. \
          Seeds 1 to 13 are for development.",
         first + clean - 1,
-        clean_size.identities,
+        clean_size(Subject::Volume).identities,
         first + clean,
         first + clean + attacked - 1,
     );
-    let report = report::report(&seen, &seeds, &command).map_err(io::Error::other)?;
+    let report = report::report(&volume, &chains, &seeds, &command).map_err(io::Error::other)?;
     if has("--write") && !quick {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ablations.md");
         std::fs::write(path, report)

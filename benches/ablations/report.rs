@@ -6,13 +6,14 @@ use nhiwatch::scoring::interval::Interval;
 use nhiwatch::simulate::Label;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
-use super::bank::{Alarm, Watched, methods};
+use super::bank::{Alarm, Subject, Watched};
 
 /// False incidents an identity-year that each method is allowed.
 pub(crate) const BUDGET: f64 = 0.5;
 
-/// What was watched.
+/// What was watched of one subject.
 pub(crate) struct Seen {
+    pub(crate) subject: Subject,
     /// Banks without attacks.
     pub(crate) clean: Vec<Watched>,
     /// Banks with them, by strength.
@@ -20,12 +21,17 @@ pub(crate) struct Seen {
 }
 
 /// The whole report, in Markdown.
-pub(crate) fn report(seen: &Seen, seeds: &str, command: &str) -> Result<String, std::fmt::Error> {
+pub(crate) fn report(
+    volume: &Seen,
+    chains: &Seen,
+    seeds: &str,
+    command: &str,
+) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
-    let years: f64 = seen.clean.iter().map(|bank| bank.identity_years).sum();
+    let years: f64 = volume.clean.iter().map(|bank| bank.identity_years).sum();
     write!(
         out,
-        "# What other ways to judge volume see at the same price\n\
+        "# What our parts are worth, and what other ways to judge volume see at the same price\n\
          \n\
          Written by `{command}`. {seeds}\n\
          \n\
@@ -34,15 +40,17 @@ pub(crate) fn report(seen: &Seen, seeds: &str, command: &str) -> Result<String, 
          ({years:.0} identity-years, harmless changes included, which count as false here); alarms of an \
          identity less than a day apart are one incident. Then it is asked what it sees on other banks: an \
          attack is seen where there is an alarm of its identity between its first event and a day after its \
-         last. Rivals judge hours that are over. Ours are the findings of `api-volume`, from minutes to days, \
-         weighed by their bits; the first row is the whole product at its own default budget, by what it \
-         publishes as `medium` or more.\n",
+         last. Rivals judge hours that are over. Ours are the findings of one detector, weighed by their \
+         bits; the first row is the whole product at its own default budget, by what it publishes as `medium` \
+         or more.\n",
     )?;
-    let thresholds: Vec<f64> = (0..methods().len())
-        .map(|method| threshold(&seen.clean, method, years))
-        .collect();
-    for (strength, banks) in &seen.attacked {
-        table(&mut out, *strength, banks, &seen.clean, &thresholds, years)?;
+    for seen in [volume, chains] {
+        let thresholds: Vec<f64> = (0..seen.subject.methods().len())
+            .map(|method| threshold(&seen.clean, method, years))
+            .collect();
+        for (strength, banks) in &seen.attacked {
+            table(&mut out, seen, (*strength, banks), &thresholds, years)?;
+        }
     }
     write!(
         out,
@@ -54,12 +62,16 @@ pub(crate) fn report(seen: &Seen, seeds: &str, command: &str) -> Result<String, 
 
 fn table(
     out: &mut String,
-    strength: f64,
-    banks: &[Watched],
-    clean: &[Watched],
+    seen: &Seen,
+    (strength, banks): (f64, &[Watched]),
     thresholds: &[f64],
     years: f64,
 ) -> std::fmt::Result {
+    let clean = &seen.clean;
+    let what = match seen.subject {
+        Subject::Volume => "Volume: attacks",
+        Subject::Chains => "Chains: attacks",
+    };
     let mut attacks: Vec<&str> = banks
         .iter()
         .flat_map(|bank| bank.labels.iter().map(|label| label.scenario))
@@ -68,7 +80,7 @@ fn table(
     attacks.dedup();
     write!(
         out,
-        "\n## Attacks at {strength} times their reference strength\n\n| method | threshold | false a year | {} |\n|---|---|---|{}\n",
+        "\n## {what} at {strength} times their reference strength\n\n| method | threshold | false a year | {} |\n|---|---|---|{}\n",
         attacks.join(" | "),
         "---|".repeat(attacks.len()),
     )?;
@@ -88,7 +100,7 @@ fn table(
         out,
         "| nhiwatch, all detectors | default | {rate:.2} | {row} |"
     )?;
-    for (method, name) in methods().into_iter().enumerate() {
+    for (method, name) in seen.subject.methods().into_iter().enumerate() {
         let least = thresholds[method];
         let false_alarms: usize = clean
             .iter()

@@ -11,6 +11,12 @@ pub enum Part {
     Winsorising,
     /// What busy peers explain.
     Nowcast,
+    /// Pairs and triples of steps.
+    Orders,
+    /// What a session has touched before it reaches a sink.
+    Flows,
+    /// To what things are done.
+    Targets,
 }
 
 thread_local! {

@@ -3,6 +3,8 @@
 use arrayvec::ArrayVec;
 
 use super::State;
+#[cfg(feature = "ablation")]
+use crate::kernel::ablation;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::flow::Flow;
 use crate::kernel::names::Symbol;
@@ -174,14 +176,26 @@ impl State {
 
     fn unknown(&self, chain: Chain) -> Option<What> {
         let order = self.first_unknown(&chain)?;
+        #[cfg(feature = "ablation")]
+        if order > 1 && ablation::without(ablation::Part::Orders) {
+            return None;
+        }
         Some(What::Chain { chain, order })
     }
 
     fn flow(&self, flow: Flow) -> Option<What> {
+        #[cfg(feature = "ablation")]
+        if ablation::without(ablation::Part::Flows) {
+            return None;
+        }
         (!self.flows.knows(flow.number())).then_some(What::Flow(flow))
     }
 
     fn target(&self, target: Target) -> Option<What> {
+        #[cfg(feature = "ablation")]
+        if ablation::without(ablation::Part::Targets) {
+            return None;
+        }
         self.targets.p_new(&target).map(|_| What::Target(target))
     }
 
