@@ -117,7 +117,14 @@ fn weigh(
         risen(card, &led, worth, reading, incidents, occasion)
     } else if risk.stands_out(thresholds, common, watched) {
         let severity = deserved(Severity::Low, incidents.get(at), occasion);
-        told(card, incidents, at, severity, Some(reading), occasion)
+        let other = incidents.case(occasion.ts).filter(|case| *case != at);
+        match other.and_then(|case| Some((case, card_at(incidents, case)?))) {
+            // What its sink makes work for somebody goes on with the work at hand.
+            Some(case) if severity > Severity::Low && !is_told => {
+                joined(case, at, severity, reading, incidents, occasion)
+            }
+            _ => told(card, incidents, at, severity, Some(reading), occasion),
+        }
     } else {
         None
     };
@@ -169,17 +176,13 @@ fn risen(
     let case = leading
         .filter(is_case)
         .or_else(|| incidents.case(occasion.ts));
-    if let Some(case) = case
-        && let Some(card) = incidents.get(case).and_then(|it| card_of(&it.detector))
-    {
+    if let Some(case) = case.and_then(|case| Some((case, card_at(incidents, case)?))) {
         // What joins brings its own step with it.
-        let severity = [case, *at].map(|at| deserved(worth, incidents.get(at), occasion));
+        let severity = [case.0, *at].map(|at| deserved(worth, incidents.get(at), occasion));
         let severity = severity[0].max(severity[1]);
-        let news = case != *at && incidents.join(case, *at, severity);
-        let risk = Some(reading);
-        return published_as(card, incidents, case, severity, news, risk, occasion);
+        return joined(case, *at, severity, reading, incidents, occasion);
     }
-    let leader = leading.and_then(|at| Some((at, card_of(&incidents.get(at)?.detector)?)));
+    let leader = leading.and_then(|at| Some((at, card_at(incidents, at)?)));
     let (at, card) = leader.unwrap_or_else(|| {
         let itemised = parts.iter().filter_map(|(id, bits)| {
             let incident = incidents.named(*id)?;
@@ -192,6 +195,27 @@ fn risen(
     });
     let severity = deserved(worth, incidents.get(at), occasion);
     told(card, incidents, at, severity, Some(reading), occasion)
+}
+
+/// Publishes the incident at `case` as `severity`: what the one at `at` has found goes on with it.
+fn joined(
+    (case, card): (usize, &'static Card),
+    at: usize,
+    severity: Severity,
+    reading: Reading,
+    incidents: &mut Incidents,
+    occasion: &Occasion<'_>,
+) -> Option<Alert> {
+    let news = case != at && incidents.join(case, at, severity);
+    published_as(
+        card,
+        incidents,
+        case,
+        severity,
+        news,
+        Some(reading),
+        occasion,
+    )
 }
 
 /// The severity of an incident whose risk is worth `worth`: information only while little is known.
@@ -293,6 +317,10 @@ fn published_as(
 ) -> Option<Alert> {
     let (incident, severity) = incidents.publish(at, severity, joined)?;
     alert(card, incident, severity, risk, occasion)
+}
+
+fn card_at(incidents: &Incidents, at: usize) -> Option<&'static Card> {
+    card_of(&incidents.get(at)?.detector)
 }
 
 fn card_of(detector: &str) -> Option<&'static Card> {

@@ -10,7 +10,8 @@ use crate::sources::Sources;
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogArgs {
     /// Format of the input: the name of a mapping, `native` for the event schema itself, or `auto` to
-    /// tell each record by its keys; for `backtest` also `log`, the exported events topic of a service
+    /// tell each record by its keys; for `backtest` and `inspect` also `log`, the exported events topic of
+    /// a service
     #[arg(
         long,
         value_name = "NAME",

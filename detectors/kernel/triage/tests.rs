@@ -68,6 +68,8 @@ impl Watch {
 const MEDIUM: f64 = 2e-5;
 /// Half of what is `medium` after half a day or so.
 const HALF: f64 = 3e-4;
+/// What is `low` alone, and no more.
+const LOW: f64 = 3e-4;
 
 /// A broken rule that is `medium`.
 fn broken() -> Finding {
@@ -140,6 +142,24 @@ fn what_joins_a_case_brings_its_own_step() {
     let joined = watch.alert("error-burst", sink, at(0, 10));
     let joined = joined.expect("a new part of it");
     assert_eq!((joined.id, joined.severity), (case.id, Severity::High));
+}
+
+#[test]
+fn what_only_its_sink_makes_medium_goes_on_with_the_case_at_hand() {
+    let sink = || Finding {
+        sink: true,
+        ..finding("payments", LOW)
+    };
+    let alone = Watch::default().alert("error-burst", sink(), at(0, 10));
+    assert_eq!(alone.map(|it| it.severity), Some(Severity::Medium));
+    let mut watch = Watch::default();
+    let case = watch
+        .alert("off-hours", broken(), at(0, 9))
+        .expect("it opens");
+    let joined = watch
+        .alert("error-burst", sink(), at(0, 10))
+        .expect("it joins");
+    assert_eq!((joined.id, joined.revision), (case.id, 2));
 }
 
 #[test]
