@@ -203,13 +203,9 @@ mod tests {
 
     #[test]
     fn a_cell_is_as_full_as_its_share() {
-        let cells: String = [0.0, 0.01, 0.03, 0.3, 0.5, 0.9, 1.0, 7.0]
-            .map(shade)
-            .iter()
-            .collect();
-        assert_eq!(
-            cells,
-            "\u{b7}\u{b7}\u{2591}\u{2592}\u{2593}\u{2588}\u{2588}\u{2588}"
-        );
+        let cells = [0.0, 0.01, 0.03, 0.3, 0.5, 0.7, 0.9, 1.0, 7.0].map(shade);
+        let [empty, some, half, most, full] = SHADES;
+        let expected = [empty, empty, some, half, half, most, full, full, full];
+        assert_eq!(cells, expected);
     }
 }
