@@ -1,5 +1,6 @@
 //! What a venue's calendar says of orders: which of its hours count, and what an alert says of the
 //! calendar itself.
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::sync::Arc;
 
