@@ -52,11 +52,10 @@ impl Bank {
     }
 }
 
-/// Exit code, standard output and standard error of `nhiwatch backtest`.
-fn backtest(flags: &[&str], inputs: &[&Path]) -> (i32, String, String) {
+/// Exit code, standard output and standard error of `nhiwatch` with `arguments`, over `inputs`.
+fn nhiwatch(arguments: &[&str], inputs: &[&Path]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
-        .arg("backtest")
-        .args(flags)
+        .args(arguments)
         .args(inputs)
         .env_clear()
         .stdin(Stdio::null())
@@ -70,6 +69,10 @@ fn backtest(flags: &[&str], inputs: &[&Path]) -> (i32, String, String) {
     )
 }
 
+fn backtest(flags: &[&str], inputs: &[&Path]) -> (i32, String, String) {
+    nhiwatch(&[&["backtest"], flags].concat(), inputs)
+}
+
 /// The alerts file, standard output and standard error of a backtest that succeeds.
 fn alerts_of(flags: &[&str], inputs: &[&Path]) -> (String, String, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -80,21 +83,8 @@ fn alerts_of(flags: &[&str], inputs: &[&Path]) -> (String, String, String) {
     (fs::read_to_string(file).unwrap(), out, err)
 }
 
-/// Exit code, standard output and standard error of `nhiwatch inspect` of the bank's events.
 fn inspect(identity: &str) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_nhiwatch"))
-        .args(["inspect", identity])
-        .arg(BANK.events())
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    nhiwatch(&["inspect", identity], &[&BANK.events()])
 }
 
 #[test]
