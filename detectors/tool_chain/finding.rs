@@ -1,4 +1,4 @@
-//! What is said of a new chain.
+//! What is said of what is new.
 
 use super::State;
 use super::novelty::{Novelty, What};

@@ -46,10 +46,7 @@ pub(super) fn story(names: &Names, state: &State) -> Evidence {
     }
     tell("triples", format!("{} different", triples.kinds()));
     let flows = (0..Flow::COUNT).filter_map(Flow::numbered);
-    let known: Vec<Flow> = flows
-        .filter(|flow| state.flows.knows(flow.number()))
-        .collect();
-    for flow in known {
+    for flow in flows.filter(|flow| state.flows.knows(flow.number())) {
         let times = state.flows.times(flow.number());
         tell("flow", format!("{flow} (in {times} sessions)"));
     }

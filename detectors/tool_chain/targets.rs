@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::novelty::PRIORS;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::names::Symbol;
 use crate::kernel::trail::{Session, Target};
@@ -26,12 +27,12 @@ impl Targets {
             .0
             .iter()
             .filter(|(step, it)| *step != target.step && !it.forgets());
-        let (trials, singletons) = others.fold((PRIOR, 1), |(trials, singletons), (_, it)| {
-            (trials + it.trials(), singletons + it.singletons())
-        });
-        let others = f64::from(trials) / f64::from(singletons);
-        let p = (f64::from(known.singletons()) + 1.0) / (f64::from(known.trials()) + others);
-        Some(p.min(1.0))
+        let (trials, singletons) =
+            others.fold((PRIORS[0], 1.0), |(trials, singletons), (_, it)| {
+                let (more, single) = (f64::from(it.trials()), f64::from(it.singletons()));
+                (trials + more, singletons + single)
+            });
+        Some(known.p_new(trials / singletons))
     }
 
     /// Targets of `step` that are known.
@@ -70,8 +71,6 @@ impl Targets {
     }
 }
 
-/// Trials without a new target that every step is given in advance.
-const PRIOR: u32 = 100;
 /// Steps whose targets are kept.
 const STEPS_MAX: usize = 8;
 /// Targets kept of one step: who does something to more explores, or serves the public.
