@@ -31,6 +31,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_detector_findings_total",
     "nhiwatch_detector_panics_total",
     "nhiwatch_alerts_total",
+    "nhiwatch_alerts_folded_total",
     "nhiwatch_identities",
     "nhiwatch_identities_learning",
     "nhiwatch_identities_evicted_total",
@@ -63,6 +64,7 @@ pub struct Metrics {
     alerts: IntCounterVec,
     identities: IntGauge,
     identities_learning: IntGauge,
+    folded: IntCounter,
     identities_evicted: IntCounter,
     limits: IntCounterVec,
     lag: IntGaugeVec,
@@ -128,6 +130,10 @@ impl Metrics {
                 "nhiwatch_alerts_total",
                 "Incidents opened, by detector and severity.",
                 &["detector", "severity"],
+            )?,
+            folded: list.counter(
+                "nhiwatch_alerts_folded_total",
+                "Incidents of one identity that were told as one of a storm only.",
             )?,
             identities: list.gauge(
                 "nhiwatch_identities",
@@ -300,6 +306,11 @@ impl Metrics {
         self.alerts
             .with_label_values(&[detector, severity.word()])
             .inc();
+    }
+
+    /// Counts `count` incidents that were told with a storm.
+    pub fn folded(&self, count: u64) {
+        self.folded.inc_by(count);
     }
 
     /// Adds to the identities kept, and to those of them still learning; negative where they leave.

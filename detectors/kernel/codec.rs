@@ -16,8 +16,11 @@ use super::risk::Risk;
 /// Key of the record that holds what is global to the partition.
 pub const META: &[u8] = b"\0meta";
 
+/// Key of the record that holds the storms.
+const STORMS: &[u8] = b"\0storms";
+
 /// Layout version of every payload.
-const LAYOUT: u8 = 18;
+const LAYOUT: u8 = 19;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]
@@ -25,6 +28,7 @@ pub(crate) enum Key<'a> {
     Hot(&'a str),
     Rest(&'a str),
     Meta,
+    Storms,
     Name(Symbol),
     Seen(i64, u32),
 }
@@ -42,6 +46,7 @@ impl<'a> Key<'a> {
                 to.extend_from_slice(identity.as_bytes());
             }
             Self::Meta => to.extend_from_slice(META),
+            Self::Storms => to.extend_from_slice(STORMS),
             Self::Name(symbol) => {
                 to.extend_from_slice(b"\0name");
                 to.extend_from_slice(&symbol.0.to_be_bytes());
@@ -59,6 +64,7 @@ impl<'a> Key<'a> {
             [b'h', identity @ ..] => Some(Self::Hot(std::str::from_utf8(identity).ok()?)),
             [b'b', identity @ ..] => Some(Self::Rest(std::str::from_utf8(identity).ok()?)),
             META => Some(Self::Meta),
+            STORMS => Some(Self::Storms),
             [0, b'n', b'a', b'm', b'e', symbol @ ..] => Some(Self::Name(Symbol(
                 u32::from_be_bytes(symbol.try_into().ok()?),
             ))),

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::baseline::{Baseline, Closed, Profile};
 use super::calendar::Calendars;
@@ -337,6 +338,17 @@ pub struct Alert {
     pub decision: String,
     /// What the identity's risk said, where a probability was weighed.
     pub risk: Option<Reading>,
+    /// Whom a storm is about: then `identity` names nobody.
+    pub members: Option<Box<Members>>,
+}
+
+/// The identities of a storm.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Members {
+    /// The same in every partition: a hash of the detector, the subject and the day in UTC.
+    pub storm: IncidentId,
+    /// Their names, in the order they were found; of a large storm the first hundred.
+    pub identities: Vec<String>,
 }
 
 impl Alert {
@@ -349,6 +361,18 @@ impl Alert {
 pub struct IncidentId(pub [u8; 16]);
 
 impl IncidentId {
+    /// The hash of `parts`.
+    pub(crate) fn of<const N: usize>(parts: [&[u8]; N]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.finalize()[..16]);
+        Self(id)
+    }
+
     /// The id written as 32 hex digits, if `text` is one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -24,6 +24,7 @@ use super::limit::Limit;
 use super::names::Names;
 use super::noise::Common;
 use super::seen::Seen;
+use super::storms::{Storms, Told};
 use super::time::{Span, Timestamp};
 use super::timers::Timers;
 use desk::Desk;
@@ -47,6 +48,7 @@ pub struct Engine {
     /// The noise of its identities; and what the record at hand adds, which counts from the next on.
     common: Common,
     fresh: Common,
+    storms: Storms,
     /// Findings of the event at hand; kept to reuse its allocation.
     findings: Vec<(usize, Mode, Finding)>,
     sightings: Option<Vec<Sighting>>,
@@ -66,6 +68,7 @@ impl Engine {
             groups: Groups::default(),
             common: Common::default(),
             fresh: Common::default(),
+            storms: Storms::default(),
             findings: Vec::new(),
             sightings: None,
             decision,
@@ -149,6 +152,7 @@ impl Engine {
             self.groups.expire(due);
             // Slots are numbered as it happens; names are not.
             alerts[before..].sort_by(|a, b| a.identity.cmp(&b.identity));
+            self.fold(alerts, before);
         }
     }
 
@@ -187,11 +191,54 @@ impl Engine {
         }
     }
 
-    /// One event: admit, count, judge, triage, learn.
+    /// One event, after all that time has brought until then.
     fn event(&mut self, event: &Event<'_>, alerts: &mut Vec<Alert>) -> Fate {
-        // Admit.
         let arrival = self.clock.observe(event.ts, event.received);
         self.pass(alerts);
+        let before = alerts.len();
+        let fate = self.take(event, arrival, alerts);
+        self.fold(alerts, before);
+        fate
+    }
+
+    /// Tells those of the alerts from `at` on that are one of a storm with the storm.
+    fn fold(&mut self, alerts: &mut Vec<Alert>, at: usize) {
+        if alerts.len() == at {
+            return;
+        }
+        for alert in alerts.split_off(at) {
+            let slot = self.identities.find(&alert.identity);
+            let memory = slot.and_then(|slot| self.identities.memory(slot));
+            let Some(memory) = memory else {
+                alerts.push(alert);
+                continue;
+            };
+            let folded = memory.incidents.storm(alert.id);
+            let told = match alert.revision {
+                1 => self.storms.opened(&alert, self.partition),
+                _ => self.storms.updated(&alert, folded),
+            };
+            match told {
+                Told::Alone => {
+                    memory.incidents.fold(alert.id, None);
+                    alerts.push(alert);
+                }
+                Told::Folded(key, storm) => {
+                    memory.incidents.fold(alert.id, Some(key));
+                    self.stats.folded += u64::from(alert.revision == 1);
+                    alerts.extend(storm.map(|storm| *storm));
+                }
+            }
+            // What was told is stored already; how is new.
+            if let Some(slot) = slot {
+                self.identities.touch(slot, false, true);
+            }
+        }
+    }
+
+    /// Takes in one event: admit, count, judge, triage, learn.
+    fn take(&mut self, event: &Event<'_>, arrival: Arrival, alerts: &mut Vec<Alert>) -> Fate {
+        // Admit.
         let front = self.clock.front().unwrap_or(event.ts);
         let excused = match arrival {
             Arrival::Late => Some(Fate::Late),
@@ -244,6 +291,7 @@ impl Engine {
             self.timers.hour(opened, slot);
         }
         if begins {
+            self.storms.begin(event.ts.day());
             let identities = &mut self.identities;
             identities.born(event.identity, known_since, event.ts, front);
         }

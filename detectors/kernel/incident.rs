@@ -1,7 +1,6 @@
 //! One incident: findings of one detector about one subject of one identity, however many there are.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::detector::{Alert, Card, Finding, IncidentId, Severity};
 use super::occasion::Occasion;
@@ -31,6 +30,9 @@ pub(crate) struct Incident {
     pub(crate) practice: u16,
     /// What others have found that goes on with it, four at most.
     pub(crate) joined: Vec<Box<str>>,
+    /// The storm that it was told with, if it was, and how severe it was then: what is no more than that
+    /// is no news.
+    folded: Option<(IncidentId, Severity)>,
     /// The incident that it goes on with, if it does, and how it stood when that was last told.
     joins: Option<(IncidentId, Stand)>,
     pub(crate) events: Vec<Box<str>>,
@@ -80,6 +82,7 @@ impl Incident {
             days: 0,
             practice: 0,
             joined: Vec::new(),
+            folded: None,
             joins: None,
             events: Vec::new(),
             latest: None,
@@ -114,12 +117,23 @@ impl Incident {
     pub(super) fn publish(&mut self, severity: Severity, joined: bool) -> Option<Severity> {
         let before = (self.revision > 0).then_some(self.published);
         let news = joined || before.is_none_or(|before| self.has_grown(&before, severity));
-        if !news {
+        let with_others = !joined && self.folded.is_some_and(|(_, folded)| severity <= folded);
+        if !news || with_others {
             return None;
         }
         self.published = self.stand(before, severity);
         self.revision += 1;
         Some(self.published.severity)
+    }
+
+    /// What was just published of it is told with `storm` instead, or alone.
+    pub(super) fn fold(&mut self, storm: Option<IncidentId>) {
+        self.folded = storm.map(|storm| (storm, self.published.severity));
+    }
+
+    /// The storm that it was told with, if it was.
+    pub(super) fn storm(&self) -> Option<IncidentId> {
+        self.folded.map(|(storm, _)| storm)
     }
 
     /// Lets it go on with `case` as `severity`; tells whether that is news: the first of it, or grown
@@ -236,16 +250,13 @@ impl Incident {
 /// Id of the incident that opens with `finding`: a hash of what it is about and of the hour, so that
 /// every replay and every partition gives the same.
 fn incident_id(card: &Card, finding: &Finding, occasion: &Occasion<'_>) -> IncidentId {
-    let mut hash = Sha256::new();
-    let decision = occasion.measure.decision;
-    for part in [occasion.identity, card.name, &finding.subject, decision] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.update(occasion.ts.hour().to_le_bytes());
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash.finalize()[..16]);
-    IncidentId(id)
+    IncidentId::of([
+        occasion.identity.as_bytes(),
+        card.name.as_bytes(),
+        finding.subject.as_bytes(),
+        occasion.measure.decision.as_bytes(),
+        &occasion.ts.hour().to_le_bytes(),
+    ])
 }
 
 /// A rule broken on so many days of an incident is a practice.

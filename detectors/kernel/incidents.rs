@@ -129,6 +129,18 @@ impl Incidents {
         news
     }
 
+    /// The storm that the incident `id` was told with, if it was.
+    pub(crate) fn storm(&self, id: IncidentId) -> Option<IncidentId> {
+        self.named(id).and_then(Incident::storm)
+    }
+
+    /// What was just published of the incident `id` is told with `storm` instead, or alone.
+    pub(crate) fn fold(&mut self, id: IncidentId, storm: Option<IncidentId>) {
+        if let Some(incident) = self.kept.iter_mut().find(|incident| incident.id == id) {
+            incident.fold(storm);
+        }
+    }
+
     /// The place of the incident `id`, if it is kept and was found something of that can be told.
     pub(crate) fn find(&self, id: IncidentId) -> Option<usize> {
         let is = |incident: &Incident| incident.id == id && incident.latest.is_some();

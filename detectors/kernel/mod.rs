@@ -59,6 +59,8 @@ mod noise;
 mod occasion;
 pub mod own;
 pub mod risk;
+mod storm;
+mod storms;
 pub mod triage;
 
 pub mod codec;

@@ -3,7 +3,7 @@
 use super::detector::{Card, Family, Scope, Severity};
 
 /// The cards of all of it.
-pub const OWN: [&Card; 2] = [&RISK, &BASELINE];
+pub const OWN: [&Card; 3] = [&RISK, &BASELINE, &STORM];
 
 /// What is published where no single finding holds half of the risk.
 pub const RISK: Card = Card {
@@ -23,6 +23,17 @@ pub const BASELINE: Card = Card {
     severity: Severity::Info,
     family: Family::Statistical,
     scope: Scope::Identity,
+    controls: &[],
+    page: "",
+};
+
+/// What is published where one cause makes incidents of many identities.
+pub const STORM: Card = Card {
+    name: "storm",
+    summary: "The same is found of many identities on one day",
+    severity: Severity::Medium,
+    family: Family::Statistical,
+    scope: Scope::Partition,
     controls: &[],
     page: "",
 };

@@ -371,6 +371,7 @@ fn alert(
         decision: occasion.measure.decision.to_owned(),
         finding,
         risk,
+        members: None,
     })
 }
 

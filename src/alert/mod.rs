@@ -12,7 +12,7 @@ pub use person::{escape, escape_lines, person};
 #[cfg(test)]
 mod tests {
     use nhiwatch_detectors::kernel::detector::{
-        Alert, BaselineState, Finding, IncidentId, Mode, PValue, Severity, evidence,
+        Alert, BaselineState, Finding, IncidentId, Members, Mode, PValue, Severity, evidence,
     };
     use nhiwatch_detectors::kernel::event::Kind;
     use nhiwatch_detectors::kernel::inventory::Declared;
@@ -74,7 +74,22 @@ mod tests {
             baseline: BaselineState::Mature,
             mode: Mode::Alert,
             decision: "0123abcd".into(),
+            members: None,
         }
+    }
+
+    /// A storm.
+    pub(super) fn storm() -> Alert {
+        let mut alert = bare();
+        alert.identity = "(many)".into();
+        alert.detector = "storm";
+        alert.severity = Severity::Medium;
+        alert.finding.p_value = Some(PValue::new(1e-9));
+        alert.members = Some(Box::new(Members {
+            storm: IncidentId([0xcd; 16]),
+            identities: vec!["svc-a".into(), "svc-b".into()],
+        }));
+        alert
     }
 
     /// The same as a rule raises it, with as little known as possible.

@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 pub fn native(alert: &Alert) -> String {
     let declared = alert.declared.as_ref();
     let finding = &alert.finding;
+    let members = alert.members.as_ref();
     line(&Native {
         id: alert.id.to_string(),
         revision: alert.revision,
@@ -42,6 +43,8 @@ pub fn native(alert: &Alert) -> String {
         baseline_state: alert.baseline.word(),
         mode: alert.mode.word(),
         decision: &alert.decision,
+        storm_key: members.map(|members| members.storm.to_string()),
+        identities: members.map_or(&[], |members| &members.identities),
     })
 }
 
@@ -78,6 +81,10 @@ struct Native<'a> {
     baseline_state: &'static str,
     mode: &'static str,
     decision: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storm_key: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    identities: &'a [String],
 }
 
 /// When and where an identity may act, as far as it is declared.
@@ -138,7 +145,7 @@ mod tests {
     use nhiwatch_detectors::kernel::detector::BaselineState;
     use nhiwatch_detectors::kernel::time::Span;
 
-    use super::super::tests::{bare, sample};
+    use super::super::tests::{bare, sample, storm};
     use super::native;
 
     #[test]
@@ -222,6 +229,17 @@ mod tests {
                 "mature",
             ];
             assert_eq!(state, wanted[weeks as usize]);
+        }
+    }
+
+    #[test]
+    fn a_storm_names_its_identities() {
+        let text = native(&storm());
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["storm_key"], "cd".repeat(16));
+        assert_eq!(value["identities"], serde_json::json!(["svc-a", "svc-b"]));
+        for absent in ["storm_key", "identities"] {
+            assert!(!native(&sample()).contains(absent));
         }
     }
 }

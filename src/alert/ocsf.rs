@@ -94,10 +94,13 @@ fn confidence(alert: &Alert) -> (u8, &'static str) {
 
 fn metadata(alert: &Alert) -> Metadata<'_> {
     let controls = card(alert).map_or(&[][..], |card| card.controls);
+    let members = alert.members.as_ref();
     Metadata {
         version: "1.6.0",
         uid: format!("{}-{}", alert.id, alert.revision),
-        correlation_uid: alert.id.to_string(),
+        correlation_uid: members
+            .map_or(alert.id, |members| members.storm)
+            .to_string(),
         log_name: "nhiwatch",
         product: Product {
             name: "nhiwatch",
@@ -216,13 +219,20 @@ fn resource(alert: &Alert) -> Option<Resource<'_>> {
 }
 
 fn observables(alert: &Alert) -> Vec<Observable<'_>> {
-    let name = "evidences[0].actor.user.name";
-    let mut list = vec![Observable {
+    let user = |name, value| Observable {
         name,
         type_id: 4,
         type_: "User Name",
-        value: &alert.identity,
-    }];
+        value,
+    };
+    let mut list = match &alert.members {
+        None => vec![user("evidences[0].actor.user.name", &alert.identity)],
+        Some(members) => {
+            let name = "unmapped.nhiwatch.identities";
+            let each = members.identities.iter();
+            each.map(|identity| user(name, identity)).collect()
+        }
+    };
     if let Some(value) = alert.ip.as_deref().and_then(|ip| endpoint(ip).ip) {
         let name = "evidences[0].src_endpoint.ip";
         list.push(Observable {
@@ -236,6 +246,7 @@ fn observables(alert: &Alert) -> Vec<Observable<'_>> {
 }
 
 fn own(alert: &Alert) -> Own<'_> {
+    let members = alert.members.as_ref();
     Own {
         revision: alert.revision,
         subject: &alert.finding.subject,
@@ -251,6 +262,8 @@ fn own(alert: &Alert) -> Own<'_> {
         baseline_state: alert.baseline.word(),
         mode: alert.mode.word(),
         decision: &alert.decision,
+        storm_key: members.map(|members| members.storm.to_string()),
+        identities: members.map_or(&[], |members| &members.identities),
     }
 }
 

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::super::tests::{bare, closed_venue, sample};
+use super::super::tests::{bare, closed_venue, sample, storm};
 use super::{Attack, ocsf};
 
 fn value(text: &str) -> Value {
@@ -83,6 +83,21 @@ fn a_new_finding_of_a_rule_has_no_baseline() {
     for absent in ["anomaly_analyses", "resources"] {
         assert!(finding.get(absent).is_none(), "{absent}");
     }
+}
+
+#[test]
+fn a_storm_names_its_identities_and_is_merged_by_its_key() {
+    let finding = value(&ocsf(&storm()));
+    check_required(&finding);
+    let key = "cd".repeat(16);
+    assert_eq!(finding["metadata"]["correlation_uid"], key);
+    assert_eq!(finding["finding_info"]["uid"], "ab".repeat(16));
+    let own = &finding["unmapped"]["nhiwatch"];
+    assert_eq!(own["storm_key"], key);
+    assert_eq!(own["identities"], serde_json::json!(["svc-a", "svc-b"]));
+    let observed = finding["observables"].as_array().unwrap();
+    let observed: Vec<_> = observed.iter().map(|it| &it["value"]).collect();
+    assert_eq!(observed, ["svc-a", "svc-b"]);
 }
 
 #[test]

@@ -155,5 +155,9 @@ records! {
         baseline_state: &'static str,
         mode: &'static str,
         decision: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storm_key: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    identities: &'a [String],
     }
 }

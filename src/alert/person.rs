@@ -117,6 +117,17 @@ fn paint(severity: Severity) -> &'static str {
 }
 
 fn who(alert: &Alert) -> String {
+    if let Some(members) = &alert.members {
+        let named = members.identities.iter().take(NAMED_MAX);
+        let named: Vec<String> = named.map(|identity| escape(identity)).collect();
+        let more = (alert.findings as usize).saturating_sub(named.len());
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        return format!("{}{more}", named.join(", "));
+    }
     let mut who = format!("{} ({})", escape(&alert.identity), alert.kind);
     let Some(Declared {
         owner, group, tier, ..
@@ -196,9 +207,12 @@ fn how_sure(alert: &Alert) -> String {
     }
 }
 
+/// How many identities of a storm a person is shown.
+const NAMED_MAX: usize = 10;
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{bare, closed_venue, sample};
+    use super::super::tests::{bare, closed_venue, sample, storm};
     use super::{escape, person};
 
     #[test]
@@ -287,5 +301,13 @@ mod tests {
         );
         assert!(!text.contains('\u{202e}'), "{text:?}");
         assert_eq!(text.lines().count(), 13);
+    }
+
+    #[test]
+    fn of_a_storm_some_are_named() {
+        let mut alert = storm();
+        alert.findings = 40;
+        let text = person(&alert, false);
+        assert!(text.contains("svc-a, svc-b and 38 more"), "{text}");
     }
 }

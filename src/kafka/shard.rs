@@ -420,6 +420,7 @@ fn count(service: &Service, owned: &mut Owned) {
         now.identities.cast_signed() - then.identities.cast_signed(),
         now.learning.cast_signed() - then.learning.cast_signed(),
     );
+    metrics.folded(now.folded - then.folded);
     metrics.evicted(now.evicted - then.evicted);
     if let Some(watermark) = owned.engine.watermark() {
         let partition = owned.engine.partition();

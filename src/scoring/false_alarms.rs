@@ -88,8 +88,8 @@ impl FalseIncidents {
             told.entry(&instance.identity).or_default().push(instance);
         }
         let explained = |incident: &Incident| {
-            let own = told.get(incident.identity.as_str());
-            own.is_some_and(|own| own.iter().any(|instance| instance.meets(incident)))
+            let mut own = incident.whom().filter_map(|identity| told.get(identity));
+            own.any(|own| own.iter().any(|instance| instance.meets(incident)))
         };
         let mut counts: BTreeMap<(&str, Severity), usize> = BTreeMap::new();
         for incident in incidents.iter() {

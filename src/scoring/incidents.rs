@@ -12,8 +12,10 @@ use super::labels::Instance;
 pub struct Incident {
     /// Its id.
     pub id: IncidentId,
-    /// Whom it is about.
+    /// Whom it is about; of a storm, nobody.
     pub identity: String,
+    /// Whom a storm is about.
+    pub members: Vec<String>,
     /// The detector that found it.
     pub detector: &'static str,
     /// What it is about.
@@ -32,7 +34,14 @@ impl Incident {
     /// Whether it is about `identity`.
     #[must_use]
     pub fn is_about(&self, identity: &str) -> bool {
-        self.identity == identity
+        self.whom().any(|whom| whom == identity)
+    }
+
+    /// All whom it is about.
+    pub fn whom(&self) -> impl Iterator<Item = &str> {
+        let one = self.members.is_empty().then_some(self.identity.as_str());
+        one.into_iter()
+            .chain(self.members.iter().map(String::as_str))
     }
 
     /// Whether it is `medium` or worse.
@@ -68,16 +77,20 @@ impl Incidents {
 
     /// Notes an alert or an update of one.
     pub fn note(&mut self, alert: &Alert) {
+        let members = alert.members.as_ref();
+        let members = members.map_or_else(Vec::new, |members| members.identities.clone());
         if let Some(incident) = self.all.get_mut(&alert.id) {
             incident.last = incident.last.max(alert.ts);
             incident.severity = incident.severity.max(alert.severity);
             incident.revisions.push(alert.ts);
+            incident.members = members;
         } else if self.all.len() == Self::MAX {
             self.dropped += 1;
         } else {
             let incident = Incident {
                 id: alert.id,
                 identity: alert.identity.clone(),
+                members,
                 detector: alert.detector,
                 subject: alert.finding.subject.clone(),
                 opened: alert.opened,
@@ -105,7 +118,9 @@ impl Incidents {
     pub fn by_identity(&self) -> ByIdentity<'_> {
         let mut index: BTreeMap<&str, Vec<&Incident>> = BTreeMap::new();
         for incident in self.iter() {
-            index.entry(&incident.identity).or_default().push(incident);
+            for identity in incident.whom() {
+                index.entry(identity).or_default().push(incident);
+            }
         }
         ByIdentity(index)
     }
@@ -149,6 +164,7 @@ pub(super) mod made {
             let incident = Incident {
                 id,
                 identity: (*identity).to_owned(),
+                members: Vec::new(),
                 detector,
                 subject: "s".to_owned(),
                 opened: revisions[0],

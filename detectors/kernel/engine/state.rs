@@ -50,6 +50,11 @@ impl Engine {
                 None => write(&key, None),
             }
         }
+        if self.storms.take_changed() {
+            Key::Storms.write(&mut key);
+            codec::encode(&self.storms, &mut payload);
+            write(&key, Some(&payload));
+        }
         codec::encode(&(&self.clock, self.common), &mut payload);
         write(codec::META, Some(&payload));
     }
@@ -69,6 +74,7 @@ impl Engine {
             Some(Key::Meta) => {
                 (self.clock, self.common) = codec::decode(payload).map_err(failed)?;
             }
+            Some(Key::Storms) => self.storms = codec::decode(payload).map_err(failed)?,
             Some(Key::Name(symbol)) => {
                 let name: String = codec::decode(payload).map_err(failed)?;
                 self.names.restore(symbol, &name);
@@ -134,7 +140,7 @@ impl Engine {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut payload = Vec::new();
-        codec::encode(&(&self.clock, self.common), &mut payload);
+        codec::encode(&(&self.clock, self.common, &self.storms), &mut payload);
         hash.update(&payload);
         for memory in self.identities.sorted() {
             hash.update(memory.identity.as_bytes());

@@ -19,6 +19,8 @@ pub struct Stats {
     pub learning: u64,
     /// Identities evicted to stay within the limit.
     pub evicted: u64,
+    /// Incidents that were told as one of a storm only.
+    pub folded: u64,
     /// How often a limit lost something, indexed as [`Limit::ALL`].
     pub limits: [u64; Limit::ALL.len()],
 }
@@ -45,6 +47,7 @@ impl Default for Stats {
             identities: 0,
             learning: 0,
             evicted: 0,
+            folded: 0,
             limits: [0; Limit::ALL.len()],
         }
     }

@@ -173,6 +173,11 @@ impl Report {
             }
             text.push('\n');
         }
+        let folded: u64 = replay.engines().map(|engine| engine.stats().folded).sum();
+        if folded > 0 {
+            let folded = counted(folded, "incident is", "incidents are");
+            writeln!(text, "  {folded} told as part of a storm only")?;
+        }
         for card in OWN {
             if let Some(Raised { opened, updates }) = self.alerts.get(card.name) {
                 let updates = counted(*updates, "update", "updates");
