@@ -56,9 +56,9 @@ impl Subject {
     }
 
     /// The parts of ours that are left out in turn, and what that is called.
-    const fn left_out(self) -> [(Option<Part>, &'static str); 4] {
+    const fn left_out(self) -> &'static [(Option<Part>, &'static str)] {
         match self {
-            Self::Volume => [
+            Self::Volume => &[
                 (None, "`api-volume` alone"),
                 (
                     Some(Part::Tail),
@@ -73,9 +73,13 @@ impl Subject {
                     "`api-volume` without what busy peers explain",
                 ),
             ],
-            Self::Chains => [
+            Self::Chains => &[
                 (None, "`tool-chain` alone"),
                 (Some(Part::Orders), "`tool-chain` without pairs and triples"),
+                (
+                    Some(Part::Paths),
+                    "`tool-chain` without the ways sessions go as a whole",
+                ),
                 (Some(Part::Flows), "`tool-chain` without flows"),
                 (Some(Part::Targets), "`tool-chain` without targets"),
             ],
@@ -84,7 +88,7 @@ impl Subject {
 
     /// What is compared at the same number of false alarms.
     pub(crate) fn methods(self) -> Vec<&'static str> {
-        let ours = self.left_out().into_iter().map(|(_, name)| name);
+        let ours = self.left_out().iter().map(|(_, name)| *name);
         let rivals = rivals::NAMES.into_iter().filter(|_| self == Self::Volume);
         ours.chain(rivals).collect()
     }
@@ -197,7 +201,7 @@ fn ours(bank: &Bank, seed: u64, subject: Subject) -> Result<Vec<(Option<Part>, R
         replay.keep_sightings();
         Ok((part, replay))
     };
-    subject.left_out().into_iter().map(each).collect()
+    subject.left_out().iter().copied().map(each).collect()
 }
 
 /// The rivals of every identity, fed by the hour.

@@ -13,6 +13,8 @@ pub enum Part {
     Nowcast,
     /// Pairs and triples of steps.
     Orders,
+    /// The ways that sessions go as a whole.
+    Paths,
     /// What a session has touched before it reaches a sink.
     Flows,
     /// To what things are done.

@@ -81,6 +81,15 @@ impl Familiar {
             .is_ok_and(|at| !self.entries[at].is_held())
     }
 
+    /// Whether `fingerprint` was known before day `day`: what was seen on that day alone does not count.
+    #[must_use]
+    pub fn knew(&self, fingerprint: u32, day: u16) -> bool {
+        self.find(fingerprint).is_ok_and(|at| {
+            let entry = &self.entries[at];
+            !entry.is_held() && (entry.returned || entry.last_day < day)
+        })
+    }
+
     /// Whether `fingerprint` is kept, known or held.
     #[must_use]
     pub fn has(&self, fingerprint: u32) -> bool {
@@ -96,6 +105,17 @@ impl Familiar {
             return 1.0;
         }
         self.share(self.singletons, prior)
+    }
+
+    /// The same, as it was before day `day`: what then was seen once is one cause's.
+    #[must_use]
+    pub fn p_new_before(&self, day: u16, prior: f64) -> f64 {
+        let fresh = |entry: &&Entry| entry.sessions == 1 && entry.last_day >= day;
+        let fresh = self.entries.iter().filter(fresh).count();
+        if self.full {
+            return 1.0;
+        }
+        self.share(self.singletons.saturating_sub(fresh as u32), prior)
     }
 
     /// The least that [`Familiar::p_new`] can be after so few trials: with no singleton at all.

@@ -75,6 +75,12 @@ impl Timestamp {
         self.0.div_euclid(Span::DAY.0)
     }
 
+    /// The same in the two bytes that what is remembered has for it: until the year 2149.
+    #[must_use]
+    pub fn day_number(self) -> u16 {
+        self.day().clamp(0, i64::from(u16::MAX)) as u16
+    }
+
     /// How long `self` is after `earlier`; negative where it is before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {

@@ -37,7 +37,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Steps one stretch holds; repeats of one step in a row count twice at most.
+    /// Steps one stretch holds; repeats of one step in a row count four times at most.
     pub const STEPS_MAX: usize = 16;
     /// Targets one stretch holds; what comes after so many different ones is neither judged nor learned.
     pub const TARGETS_MAX: usize = 8;
@@ -76,6 +76,17 @@ impl Session {
     #[must_use]
     pub fn steps(&self) -> &[Symbol] {
         &self.steps
+    }
+
+    /// Fingerprint of all steps up to `at`, if that is how the session began.
+    #[must_use]
+    pub fn path(&self, at: usize) -> Option<u32> {
+        let steps = self.steps.get(..=at).filter(|_| self.whole)?;
+        let mut bytes = [0; 4 * Self::STEPS_MAX];
+        for (slot, step) in bytes.chunks_exact_mut(4).zip(steps) {
+            slot.copy_from_slice(&step.0.to_le_bytes());
+        }
+        Some(xxh3_64(bytes.get(..4 * steps.len())?) as u32)
     }
 
     /// Event time of the last step.
@@ -258,7 +269,8 @@ impl Trail {
         };
         let session = &mut self.open[at];
         session.last = session.last.max(event.ts);
-        let repeats = matches!(session.steps[..], [.., a, b] if a == symbol && b == symbol);
+        let run = session.steps.iter().rev();
+        let repeats = run.take_while(|step| **step == symbol).count() >= REPEATS;
         if !repeats && session.steps.is_full() {
             let stretch = session.clone();
             let kept: ArrayVec<Symbol, { Session::STEPS_MAX }> = session.steps
@@ -318,6 +330,8 @@ fn key(event: &Event<'_>) -> u64 {
     }
 }
 
+/// One step in a row counts so often: more often it is a loop, of whatever length.
+const REPEATS: usize = 4;
 /// How long a session waits for its next step.
 const GAP: Span = Span::MINUTE.times(30);
 
@@ -359,9 +373,9 @@ mod tests {
     }
 
     #[test]
-    fn repeats_count_twice_at_most_and_a_long_session_is_cut_with_its_context() {
-        let (trail, _) = walk(&[("a", "x", 0), ("a", "x", 1), ("a", "x", 2), ("a", "x", 3)]);
-        assert_eq!(trail.open[0].steps.len(), 2);
+    fn repeats_count_four_times_at_most_and_a_long_session_is_cut_with_its_context() {
+        let (trail, _) = walk(&[0, 1, 2, 3, 4, 5].map(|second| ("a", "x", second)));
+        assert_eq!(trail.open[0].steps.len(), 4);
         let names: Vec<String> = (0..17).map(|n| format!("step{n}")).collect();
         let steps: Vec<_> = names
             .iter()

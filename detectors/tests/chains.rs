@@ -147,6 +147,34 @@ fn known_chains_that_interleave_are_told_apart_by_their_sessions() {
 }
 
 #[test]
+fn sessions_whose_every_three_steps_are_known_and_whose_way_is_not_are_told() {
+    const OPEN: Call = ("tool:open", "internal_api");
+    const CLOSE: Call = ("tool:close", "internal_api");
+    let known = [[OPEN, LIST, SORT, PRINT], [CLOSE, LIST, SORT, POST]];
+    let new = [[OPEN, LIST, SORT, POST], [CLOSE, LIST, SORT, PRINT]];
+    let mut watch = Watch::habit(&[&known[0], &known[1]]);
+    for (hour, known) in (0..).zip(&known) {
+        watch.session(later().plus(Span::HOUR.times(hour)), "usual", known);
+    }
+    assert_eq!(watch.told(), Vec::<&Alert>::new());
+    for nth in 0..5 {
+        let at = later()
+            .plus(Span::HOUR.times(2))
+            .plus(Span::MINUTE.times(10 * nth));
+        watch.session(at, &at.rfc3339(), &new[nth as usize % 2]);
+    }
+    let told = watch.told();
+    let last = told.last().expect("it is told");
+    assert!(told.iter().all(|alert| alert.id == last.id), "one incident");
+    assert!(last.severity >= Severity::Medium, "{:?}", last.severity);
+    assert!(
+        fact(last, "new").is_some_and(|new| new.matches(" > ").count() == 3),
+        "the whole way: {:?}",
+        last.finding
+    );
+}
+
+#[test]
 fn what_is_private_and_leaves_by_known_steps_alone_is_told() {
     let (reads, posts) = (
         [READ_CUSTOMER, LIST, SORT, PRINT],

@@ -34,6 +34,18 @@ pub(super) fn told(
             );
             (what, steps.join(" > "), known)
         }
+        What::Path(_, at) => {
+            let steps = session.steps().iter().take(at + 1);
+            let steps: Vec<String> = steps.map(|step| spell(*step)).collect();
+            let what = "known actions in a session that as a whole goes as none did before";
+            let ways = state.paths.known();
+            let known = format!(
+                "one of the ways its sessions are known to go: {} of {} steps ever led another way",
+                ways.singletons(),
+                ways.trials()
+            );
+            (what, steps.join(" > "), known)
+        }
         What::Flow(flow) => {
             let (what, new) = ("what it never carried there", flow.to_string());
             // That there was none is kept among them.
@@ -90,11 +102,10 @@ pub(super) fn told(
 
 /// The whole chain, with a mark on each step that ends something new.
 fn marked(session: &Session, state: &State, names: &Names) -> String {
-    let new: Vec<usize> = session
-        .chains()
-        .filter(|chain| state.first_unknown(chain).is_some())
-        .map(|chain| chain.at)
-        .collect();
+    let chains = session.chains();
+    let chains = chains.filter(|chain| state.first_unknown(chain).is_some());
+    let mut new: Vec<usize> = chains.map(|chain| chain.at).collect();
+    new.extend(state.paths.deviation(session));
     let steps = (0..).zip(session.steps()).map(|(at, step)| {
         let name = names.spell(*step);
         if new.contains(&at) {

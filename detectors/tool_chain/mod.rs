@@ -2,6 +2,7 @@
 
 mod finding;
 mod novelty;
+mod paths;
 mod story;
 mod targets;
 
@@ -20,6 +21,7 @@ use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
 use crate::kernel::trail::{Chain, Place, Session};
 use novelty::What;
+use paths::Paths;
 use targets::Targets;
 
 /// Chains actions in a way it has never done, while it hardly ever does anything new.
@@ -47,12 +49,14 @@ impl Default for Config {
     }
 }
 
-/// What an identity is known for: its chains of one, two and three steps, its flows and its targets.
+/// What an identity is known for: its chains of one, two and three steps, the ways its sessions go as a
+/// whole, its flows and its targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     orders: [Familiar; Chain::ORDERS],
     /// Sessions that were seen to start.
     starts: u32,
+    paths: Paths,
     flows: Familiar,
     targets: Targets,
     /// What was new in sessions that ended lately: fingerprint and when it ended, oldest first.
@@ -71,7 +75,7 @@ impl Detector for ToolChain {
     };
     type Config = Config;
     type State = State;
-    const STATE_VERSION: u8 = 4;
+    const STATE_VERSION: u8 = 5;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
@@ -132,8 +136,9 @@ impl Detector for ToolChain {
         let Closed::Session(session) = closed else {
             return;
         };
-        let day = session.last().day().clamp(0, i64::from(u16::MAX)) as u16;
+        let day = session.last().day_number();
         state.remember(session);
+        state.paths.learn(session, day);
         state.starts = state.starts.saturating_add(u32::from(session.has_start()));
         state.targets.learn(session, day);
         // That a session made no flow is a trial as well.
@@ -198,4 +203,4 @@ const SINK_BITS: f64 = 6.0;
 /// Stands among the flows for a session that made none.
 const NO_FLOW: u32 = Flow::COUNT;
 /// New things that are remembered for a day.
-const FRESH_MAX: usize = 8;
+const FRESH_MAX: usize = 12;

@@ -20,6 +20,8 @@ pub(super) enum What {
     Flow(Flow),
     /// To what a step was done.
     Target(Target),
+    /// The way that a session of a day goes as a whole, up to a step.
+    Path(u16, usize),
 }
 
 /// One thing that is new, and how improbable it is alone.
@@ -54,6 +56,7 @@ impl What {
         match self {
             Self::Chain { chain, order } => chain.fingerprint(*order).unwrap_or_default(),
             Self::Flow(flow) => flow.number(),
+            Self::Path(..) => A_PATH,
             Self::Target(target) => target.resource ^ target.step.0.rotate_left(16),
         }
     }
@@ -61,20 +64,23 @@ impl What {
 
 impl State {
     /// What may be new about the event that stands at `place` in `session`: the chain that it ends, the
-    /// flow that it makes, and what it is done to.
-    pub(super) fn at(&self, session: &Session, place: &Place) -> ArrayVec<What, 3> {
+    /// way that the session goes with it, the flow that it makes, and what it is done to.
+    pub(super) fn at(&self, session: &Session, place: &Place) -> ArrayVec<What, 4> {
         let chain = place.step.then(|| self.last_of(session)).flatten();
         let flow = place.flow.and_then(|flow| self.flow(flow));
         let target = place.target.and_then(|target| self.target(target));
-        [chain, flow, target].into_iter().flatten().collect()
+        let path = place.step && self.paths.deviates_now(session);
+        let path = path.then(|| self.path(session)).flatten();
+        [chain, path, flow, target].into_iter().flatten().collect()
     }
 
     /// What is new about `session` of an identity that has been watched for `age`, if anything is.
     ///
     /// What is new within a day mostly has one cause. Its p-value is that of the rarest of it, times
     /// their number, times `r^(n - 1)`: `r` is the chance that what was new once brings something
-    /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. What
-    /// is more probable than `most` is not counted.
+    /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. As
+    /// many count as there are different new things, or sessions that went a new way as a whole, whichever
+    /// is more. What is more probable than `most` is not counted.
     pub(super) fn novelty(&self, session: &Session, age: Span, most: f64) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
         for new in self.all_news(session, most) {
@@ -86,20 +92,38 @@ impl State {
                 news.push(new);
             }
         }
-        let rarest = news.iter().map(|new| new.p).fold(1.0, f64::min);
+        let path = self.path(session).and_then(|path| self.news(path, most));
+        let rarest = news
+            .iter()
+            .chain(&path)
+            .map(|new| new.p)
+            .fold(1.0, f64::min);
         let now = session.last();
-        let before = self.fresh.iter().filter(|(gram, ts)| {
+        let (mut things, mut sessions) = (news.len(), usize::from(path.is_some()));
+        for (gram, _) in self
+            .fresh
+            .iter()
+            .filter(|(_, ts)| now.since(*ts) < Span::DAY)
+        {
             let again = news.iter().any(|new| new.what.fingerprint() == *gram);
-            now.since(*ts) < Span::DAY && !again
-        });
-        let together = news.len() + before.count();
-        let first = news.into_iter().next()?;
+            match *gram {
+                A_PATH => sessions += 1,
+                _ => things += usize::from(!again),
+            }
+        }
+        let (together, seldom) = if sessions >= things {
+            (sessions, FURTHER_SESSION)
+        } else {
+            (things, FURTHER)
+        };
+        let first = news.into_iter().next().or(path)?;
         let known = match first.what {
             What::Chain { order, .. } => &self.orders[order - 1],
+            What::Path(..) => self.paths.known(),
             _ => &self.orders[0],
         };
         let a_day = known.p_new(PRIORS[1]) * f64::from(known.trials()) / age.days().max(1.0);
-        let further = FURTHER.max(1.0 - libm::exp(-a_day));
+        let further = seldom.max(1.0 - libm::exp(-a_day));
         let chance = together as f64 * libm::pow(further, together as f64 - 1.0);
         Some(Novelty {
             p: (rarest * chance).min(1.0),
@@ -124,6 +148,7 @@ impl State {
                 let composes = overdue.map_or(0.0, lateness);
                 (explores.max(composes), WEIGHTS[order - 1], overdue)
             }
+            What::Path(day, _) => (self.paths.p_new(day), ALONE, None),
             What::Flow(_) => (self.flows.p_new(PRIORS[0]), ALONE, None),
             What::Target(target) => (self.targets.p_new(&target)?, ALONE, None),
         };
@@ -135,7 +160,7 @@ impl State {
     pub(super) fn forgot(&self, what: &What) -> bool {
         match what {
             What::Chain { order, .. } => self.orders[order - 1].forgets(),
-            What::Flow(_) | What::Target(_) => false,
+            What::Path(..) | What::Flow(_) | What::Target(_) => false,
         }
     }
 
@@ -147,8 +172,12 @@ impl State {
             .all_news(session, NEWS_MAX)
             .map(|new| new.what.fingerprint())
             .collect();
-        for new in news {
-            if self.fresh.iter().all(|(gram, _)| *gram != new) {
+        let path = self
+            .path(session)
+            .and_then(|path| self.news(path, NEWS_MAX));
+        let path = path.map(|path| path.what.fingerprint());
+        for new in news.into_iter().chain(path) {
+            if new == A_PATH || self.fresh.iter().all(|(gram, _)| *gram != new) {
                 if self.fresh.is_full() {
                     self.fresh.remove(0);
                 }
@@ -181,6 +210,16 @@ impl State {
             return None;
         }
         Some(What::Chain { chain, order })
+    }
+
+    fn path(&self, session: &Session) -> Option<What> {
+        #[cfg(feature = "ablation")]
+        if ablation::without(ablation::Part::Paths) {
+            return None;
+        }
+        let day = session.last().day_number();
+        let at = self.paths.deviation(session)?;
+        Some(What::Path(day, at))
     }
 
     fn flow(&self, flow: Flow) -> Option<What> {
@@ -266,14 +305,18 @@ const WEIGHTS: [f64; Chain::ORDERS] = [0.5, 0.25, 0.25];
 /// Trials without anything new that an identity is given in advance: of single steps hardly anybody does
 /// a new one in a hundred, while known steps in a new order are no rarer than they are seen to be.
 pub(super) const PRIORS: [f64; Chain::ORDERS] = [100.0, 2.0, 2.0];
-/// The same of a flow or a target.
+/// The same of a path, a flow or a target.
 const ALONE: f64 = 0.5;
 /// What is more probable than this is no news, even beside others.
 pub(super) const NEWS_MAX: f64 = 0.1;
+/// Stands among what was new for a session that went a new way, whichever that was.
+const A_PATH: u32 = u32::MAX;
 /// New things of one session that are counted.
 const NEWS_KEPT: usize = 48;
 /// How often what was new once brings something else that is new within a day: a release or another
 /// error is seldom one step.
 const FURTHER: f64 = 0.25;
+/// The same of a further session that goes a way of its own, whose first steps may all be known.
+const FURTHER_SESSION: f64 = 0.1;
 /// Shape of the gamma law of how often a chain comes, relative to what free composition says.
 const SHAPE: f64 = 8.0;

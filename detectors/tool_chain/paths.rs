@@ -1,0 +1,70 @@
+//! The ways that an identity's sessions go as a whole, from their first step on.
+
+use serde::{Deserialize, Serialize};
+
+use super::novelty::PRIORS;
+use crate::kernel::familiar::Familiar;
+use crate::kernel::trail::Session;
+
+/// The ways that sessions were seen to go, step by step, three steps and more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Paths(Familiar);
+
+impl Paths {
+    /// The first step at which `session` goes as none did before its day; nothing where that would tell
+    /// nothing, as its sessions go another way all the time.
+    pub(super) fn deviation(&self, session: &Session) -> Option<usize> {
+        let mut steps = FIRST..session.steps().len();
+        steps.find(|at| self.is_new(session, *at))
+    }
+
+    /// Whether it is the last step at which `session` goes as none did.
+    pub(super) fn deviates_now(&self, session: &Session) -> bool {
+        let Some(at) = session.steps().len().checked_sub(1) else {
+            return false;
+        };
+        at >= FIRST && self.is_new(session, at) && (at == FIRST || !self.is_new(session, at - 1))
+    }
+
+    /// The chance that a session of day `day` takes a step by which it goes as none did before that day.
+    pub(super) fn p_new(&self, day: u16) -> f64 {
+        self.0.p_new_before(day, PRIORS[0])
+    }
+
+    /// What was seen of it so far.
+    pub(super) const fn known(&self) -> &Familiar {
+        &self.0
+    }
+
+    /// Takes in how a session of day `day` went, which has ended.
+    pub(super) fn learn(&mut self, session: &Session, day: u16) {
+        for at in FIRST..session.steps().len() {
+            let Some(path) = session.path(at).filter(|_| !self.0.forgets()) else {
+                return;
+            };
+            let full = self.0.kinds() >= KINDS_MAX && !self.0.has(path);
+            // What came with an alert must not make it pass for one that explores.
+            if session.suspect && full {
+                return;
+            }
+            self.0.note(path, 1, day, session.suspect);
+            let explores = self.0.trials() >= EXPLORES_FROM && self.0.p_new(1.0) > EXPLORES;
+            if !session.suspect && (explores || full) {
+                self.0.give_up();
+            }
+        }
+    }
+
+    fn is_new(&self, session: &Session, at: usize) -> bool {
+        let path = session.path(at).filter(|_| !self.0.forgets());
+        path.is_some_and(|path| !self.0.knew(path, session.last().day_number()))
+    }
+}
+
+/// The first step at which there is more to a way than the chain that ends there.
+const FIRST: usize = 2;
+/// Ways that are kept: who goes more of them explores.
+const KINDS_MAX: usize = 256;
+/// From so many trials on, one whose sessions so often go another way explores.
+const EXPLORES_FROM: u32 = 64;
+const EXPLORES: f64 = 0.2;
