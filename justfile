@@ -27,7 +27,7 @@ ablations *ARGS:
 
 # The statistics on real data, from the folder in NHIWATCH_REAL_DATA: --write
 real-data *ARGS:
-    cargo bench --bench real_data -- {{ARGS}}
+    cargo bench --bench real_data --features ablation -- {{ARGS}}
 
 # A real broker on the loopback: start, topics or stop
 kafka DO="start":

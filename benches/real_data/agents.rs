@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use nhiwatch_detectors::kernel::ablation::{Part, leave_out};
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Class, Event, Kind};
 use nhiwatch_detectors::kernel::input::Input;
@@ -26,6 +27,13 @@ const FLAGGED: f64 = 0.15;
 /// How an honest run is labelled, and one that obeyed what it read.
 const HONEST: &str = "benign";
 const HIJACKED: &str = "attack_succeeded";
+/// The parts of `tool-chain` that are left out in turn.
+const LEFT_OUT: [(Part, &str); 4] = [
+    (Part::Orders, "yes; without pairs and triples"),
+    (Part::Paths, "yes; without paths"),
+    (Part::Flows, "yes; without flows"),
+    (Part::Targets, "yes; without targets"),
+];
 /// 2026-01-05T10:00Z, a Monday.
 const START: Timestamp = Timestamp::from_seconds(1_767_607_200);
 
@@ -48,6 +56,7 @@ struct Trial {
 }
 
 /// One call of a run: the tool, and where to it sends or whom it asks.
+#[derive(Eq, PartialEq)]
 struct Call {
     tool: String,
     to: Option<String>,
@@ -76,7 +85,10 @@ pub(crate) fn hijacked(folder: &Path, quick: bool) -> io::Result<String> {
     let mut rows = String::new();
     // By label: how many runs there are, and how many have a pair of tools that is new to them.
     let mut naive: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (labels, said) in [(Labels::None, "no"), (Labels::Content, "yes")] {
+    let all = [(Labels::None, "no", None), (Labels::Content, "yes", None)];
+    let left_out = LEFT_OUT.map(|(part, said)| (Labels::Content, said, Some(part)));
+    for (labels, said, part) in all.into_iter().chain(left_out) {
+        leave_out(part);
         let mut weights: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         naive.clear();
         for task in tasks.values().take(if quick { 3 } else { usize::MAX }) {
@@ -112,14 +124,24 @@ pub(crate) fn hijacked(folder: &Path, quick: bool) -> io::Result<String> {
             share("attack_resisted")
         );
     }
+    leave_out(None);
     let new_pairs = |label: &str| {
         let (runs, new) = naive.get(label).copied().unwrap_or_default();
         new * 100 / runs.max(1)
     };
-    let silent = runs
-        .iter()
-        .filter(|run| run.label == HIJACKED && run.tools.is_empty())
-        .count();
+    let hijacked = || runs.iter().filter(|run| run.label == HIJACKED);
+    let silent = hijacked().filter(|run| run.tools.is_empty()).count();
+    let usual = hijacked().filter(|run| {
+        let honest = runs.iter().filter(|other| other.label == HONEST);
+        let history: Vec<Vec<Call>> = honest
+            .filter(|other| run.is_of_task_of(other) && other.identity != run.identity)
+            .map(Run::calls)
+            .collect();
+        let calls = run.calls();
+        let known = |call: &Call| history.iter().flatten().any(|it| it == call);
+        calls.iter().all(known) && !has_new(&history, &calls, 2)
+    });
+    let usual = usual.count();
     Ok(format!(
         "\n## Agents that read what hijacks them\n\n\
          AgentDojo (Debenedetti and others, NeurIPS 2024): eight models do office tasks; in half of the runs what they \
@@ -130,8 +152,9 @@ pub(crate) fn hijacked(folder: &Path, quick: bool) -> io::Result<String> {
          runs and {} % of the hijacked ones.\n\n\
          | told what is private, paid or outside | honest runs | hijacked runs | orders resisted |\n|---|---|---|---|\n\
          {rows}\n\
-         {silent} of the hijacked runs did what they were told without any call, and some others by calls that the \
-         task makes as well, to whom it makes them: nothing of these can be seen in calls. In runs that resisted, agents \
+         {silent} of the hijacked runs did what they were told without any call, and {usual}, these among them, without any \
+         tool, target or pair of tools that the honest runs do not have: nothing of these can be seen in calls. The last rows \
+         leave out a part of `tool-chain` each, which then has a threshold of its own. In runs that resisted, agents \
          often strayed all the same. At the default settings an identity of so few runs is hardly told of at all: a \
          budget of two incidents of `low` a year allows no more.\n",
         FLAGGED * 100.0,
@@ -262,6 +285,10 @@ fn content(tool: &str) -> (Class, Option<&'static str>) {
 }
 
 impl Run {
+    fn is_of_task_of(&self, other: &Self) -> bool {
+        (&self.suite, &self.task) == (&other.suite, &other.task)
+    }
+
     fn calls(&self) -> Vec<Call> {
         let to = |args: &Map<String, Value>| {
             let known = [

@@ -1,6 +1,6 @@
 //! How the statistics of the detectors do on real data that others have published.
 //!
-//! `cargo bench --bench real_data [-- --write] [--scores FOLDER]`. The data are not part of this
+//! `cargo bench --bench real_data --features ablation [-- --write] [--scores FOLDER]`. The data are not part of this
 //! repository: they are read from the folder that `NHIWATCH_REAL_DATA` names, and what is not there is
 //! not measured. The report goes to the standard output, or with `--write` to `docs/real-data.md`;
 //! `--scores` writes the score of every row into a folder, for the benchmark's own scorer. Started
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 const HEAD: &str = "\
 # Real data that others have published
 
-Written by `cargo bench --bench real_data -- --write`. The data are no part of this repository: they are read from the \
+Written by `cargo bench --bench real_data --features ablation -- --write`. The data are no part of this repository: they are read from the \
 folder that `NHIWATCH_REAL_DATA` names, and what is not there is not measured.
 
 ";

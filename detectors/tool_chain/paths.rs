@@ -28,7 +28,7 @@ impl Paths {
 
     /// The chance that a session of day `day` takes a step by which it goes as none did before that day.
     pub(super) fn p_new(&self, day: u16) -> f64 {
-        self.0.p_new_before(day, PRIORS[0])
+        self.0.p_new_before(day, PRIORS[2])
     }
 
     /// What was seen of it so far.
