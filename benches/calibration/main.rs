@@ -2,13 +2,15 @@
 //!
 //! `cargo bench --bench calibration [-- --quick | --full] [--dev] [--write]`. Identities of ten null
 //! families are watched for half a year by an engine that begins cold, from raw events; their findings
-//! are held against their p-values, and what is published against the budget. The report goes to the
+//! are held against their p-values, and what is published against the budget; so are sessions of seven
+//! habits. The report goes to the
 //! standard output, or with `--write` to `docs/calibration.md`. `--full` takes four times as many seeds,
 //! `--dev` the seeds that may be tuned on. Started otherwise than by `cargo bench`, or with `--quick` or
 //! `--test`, it only shows that it works.
 
 mod nulls;
 mod report;
+mod sessions;
 mod watch;
 
 use std::io::{self, Write as _};
@@ -58,6 +60,11 @@ fn all(seeds: &[u64], of_each: u64) -> Seen {
             let mut seen = Seen::default();
             while let Some(seed) = next() {
                 seen.add(watch(seed, of_each));
+                let sessions = sessions::watch(seed, of_each);
+                seen.add(Seen {
+                    sessions,
+                    ..Seen::default()
+                });
             }
             seen
         };

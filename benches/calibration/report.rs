@@ -43,6 +43,7 @@ pub(crate) fn report(seen: &Seen, seeds: &[u64], command: &str) -> Result<String
     )?;
     findings(&mut out, seen)?;
     families(&mut out, seen)?;
+    sessions(&mut out, seen)?;
     resolution(&mut out, seen)?;
     incidents(&mut out, seen)?;
     Ok(out)
@@ -111,6 +112,29 @@ fn interval(count: u64) -> (f64, f64) {
         quantile(count as f64, 0.025)
     };
     (low, quantile(count as f64 + 1.0, 0.975))
+}
+
+fn sessions(out: &mut String, seen: &Seen) -> std::fmt::Result {
+    write!(
+        out,
+        "\n## Sessions\n\
+         \n\
+         The same of `tool-chain`, which looks at sessions: other identities, as many of each habit as above of a \
+         family, with some twenty sessions a day by a law that never changes. Sessions in which the smallest p-value is \
+         at most the level, over the level times the sessions of weeks {} to {WEEKS}.\n\
+         \n\
+         | habit | sessions | 1e-2 | 1e-3 | 1e-4 |\n|---|---|---|---|---|\n",
+        UNSCORED + 1,
+    )?;
+    for (habit, judged) in &seen.sessions {
+        write!(out, "| {} | {}", habit.words(), judged.sessions)?;
+        for level in [1e-2, 1e-3, 1e-4] {
+            let found = judged.found.iter().filter(|p| **p <= level).count() as u64;
+            write!(out, " | {}", over(found, level * judged.sessions as f64))?;
+        }
+        out.push_str(" |\n");
+    }
+    Ok(())
 }
 
 fn findings(out: &mut String, seen: &Seen) -> std::fmt::Result {

@@ -11,9 +11,10 @@ use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 use super::nulls::{Family, Null};
+use super::sessions::{Habit, Judged};
 
 /// A Monday in 2026 after which no clock changes for 26 weeks.
-const MONDAY: Timestamp = Timestamp::from_seconds(1_775_433_600);
+pub(crate) const MONDAY: Timestamp = Timestamp::from_seconds(1_775_433_600);
 const WEEK: u32 = 168;
 pub(crate) const WEEKS: u32 = 26;
 /// Weeks of which nothing is counted.
@@ -28,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) windows: BTreeMap<Test, Vec<(Family, f64)>>,
     /// The highest severity of every incident that was published.
     pub(crate) incidents: Vec<(Family, &'static str, Severity)>,
+    /// Sessions of other identities, by how they are put together.
+    pub(crate) sessions: BTreeMap<Habit, Judged>,
     /// Calls and records, of all weeks.
     pub(crate) calls: u64,
     pub(crate) records: u64,
@@ -57,6 +60,11 @@ impl Seen {
             self.windows.entry(test).or_default().extend(windows);
         }
         self.incidents.extend(other.incidents);
+        for (habit, judged) in other.sessions {
+            let own = self.sessions.entry(habit).or_default();
+            own.sessions += judged.sessions;
+            own.found.extend(judged.found);
+        }
         self.calls += other.calls;
         self.records += other.records;
     }
