@@ -208,8 +208,8 @@ impl Engine {
         }
         for alert in alerts.split_off(at) {
             let slot = self.identities.find(&alert.identity);
-            let memory = slot.and_then(|slot| self.identities.memory(slot));
-            let Some(memory) = memory else {
+            // It is marked as changed already, by what the alert came from.
+            let Some(memory) = slot.and_then(|slot| self.identities.memory(slot)) else {
                 alerts.push(alert);
                 continue;
             };
@@ -228,10 +228,6 @@ impl Engine {
                     self.stats.folded += u64::from(alert.revision == 1);
                     alerts.extend(storm.map(|storm| *storm));
                 }
-            }
-            // What was told is stored already; how is new.
-            if let Some(slot) = slot {
-                self.identities.touch(slot, false, true);
             }
         }
     }

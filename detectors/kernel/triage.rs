@@ -1,7 +1,7 @@
 //! Findings become incidents, and incidents alerts: one place for all detectors.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -34,7 +34,7 @@ pub(super) fn told(
             );
             (what, steps.join(" > "), known)
         }
-        What::Path(_, at) => {
+        What::Path { at, .. } => {
             let steps = session.steps().iter().take(at + 1);
             let steps: Vec<String> = steps.map(|step| spell(*step)).collect();
             let what = "known actions in a session that as a whole goes as none did before";

@@ -21,7 +21,12 @@ pub(super) enum What {
     /// To what a step was done.
     Target(Target),
     /// The way that a session of a day goes as a whole, up to a step.
-    Path(u16, usize),
+    Path {
+        /// The day of its last step.
+        day: u16,
+        /// The step.
+        at: usize,
+    },
 }
 
 /// One thing that is new, and how improbable it is alone.
@@ -56,7 +61,7 @@ impl What {
         match self {
             Self::Chain { chain, order } => chain.fingerprint(*order).unwrap_or_default(),
             Self::Flow(flow) => flow.number(),
-            Self::Path(..) => A_PATH,
+            Self::Path { .. } => A_PATH,
             Self::Target(target) => target.resource ^ target.step.0.rotate_left(16),
         }
     }
@@ -119,7 +124,7 @@ impl State {
         let first = news.into_iter().next().or(path)?;
         let known = match first.what {
             What::Chain { order, .. } => &self.orders[order - 1],
-            What::Path(..) => self.paths.known(),
+            What::Path { .. } => self.paths.known(),
             _ => &self.orders[0],
         };
         let a_day = known.p_new(PRIORS[1]) * f64::from(known.trials()) / age.days().max(1.0);
@@ -148,7 +153,7 @@ impl State {
                 let composes = overdue.map_or(0.0, lateness);
                 (explores.max(composes), WEIGHTS[order - 1], overdue)
             }
-            What::Path(day, _) => (self.paths.p_new(day), ALONE, None),
+            What::Path { day, .. } => (self.paths.p_new(day), ALONE, None),
             What::Flow(_) => (self.flows.p_new(PRIORS[0]), ALONE, None),
             What::Target(target) => (self.targets.p_new(&target)?, ALONE, None),
         };
@@ -160,7 +165,7 @@ impl State {
     pub(super) fn forgot(&self, what: &What) -> bool {
         match what {
             What::Chain { order, .. } => self.orders[order - 1].forgets(),
-            What::Path(..) | What::Flow(_) | What::Target(_) => false,
+            What::Path { .. } | What::Flow(_) | What::Target(_) => false,
         }
     }
 
@@ -219,7 +224,7 @@ impl State {
         }
         let day = session.last().day_number();
         let at = self.paths.deviation(session)?;
-        Some(What::Path(day, at))
+        Some(What::Path { day, at })
     }
 
     fn flow(&self, flow: Flow) -> Option<What> {

@@ -39,7 +39,10 @@ impl Paths {
     /// Takes in how a session of day `day` went, which has ended.
     pub(super) fn learn(&mut self, session: &Session, day: u16) {
         for at in FIRST..session.steps().len() {
-            let Some(path) = session.path(at).filter(|_| !self.0.forgets()) else {
+            if self.0.forgets() {
+                return;
+            }
+            let Some(path) = session.path(at) else {
                 return;
             };
             let full = self.0.kinds() >= KINDS_MAX && !self.0.has(path);
@@ -56,8 +59,9 @@ impl Paths {
     }
 
     fn is_new(&self, session: &Session, at: usize) -> bool {
-        let path = session.path(at).filter(|_| !self.0.forgets());
-        path.is_some_and(|path| !self.0.knew(path, session.last().day_number()))
+        let day = session.last().day_number();
+        let new = |path| !self.0.knew(path, day);
+        !self.0.forgets() && session.path(at).is_some_and(new)
     }
 }
 

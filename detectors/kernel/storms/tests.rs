@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::dice::Dice;
-use crate::kernel::detector::{BaselineState, Evidence, Finding, Mode};
+use crate::kernel::detector::{BaselineState, Mode};
 use crate::kernel::event::Kind;
 use crate::kernel::inventory::Declared;
 use crate::kernel::time::Timestamp;
+use crate::kernel::triage::tests::finding;
 
 /// A new incident of `identity` about calls per hour, on day `day`.
 fn alert(identity: &str, day: i64) -> Alert {
@@ -20,19 +21,7 @@ fn alert(identity: &str, day: i64) -> Alert {
         declared: None,
         detector: "api-volume",
         severity: Severity::Low,
-        finding: Finding {
-            subject: "calls per hour".into(),
-            p_value: Some(PValue::new(1e-6)),
-            begins: 1e-3,
-            summary: String::new(),
-            expected: String::new(),
-            observed: String::new(),
-            evidence: Evidence::new(),
-            clears: String::new(),
-            severity: None,
-            sink: false,
-            floor: 0.0,
-        },
+        finding: finding("calls per hour", 1e-6),
         findings: 1,
         events: vec![format!("event of {identity}")],
         action: "s3:GetObject".into(),

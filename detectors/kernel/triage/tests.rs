@@ -12,7 +12,7 @@ struct Watch {
 }
 
 /// A finding of `api-volume` about `subject`, at least as improbable as `p`.
-fn finding(subject: &str, p: f64) -> Finding {
+pub(in crate::kernel) fn finding(subject: &str, p: f64) -> Finding {
     Finding {
         subject: subject.into(),
         p_value: Some(PValue::new(p)),
