@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
     use crate::CARDS;
-    use crate::kernel::detector::{Alert, IncidentId};
+    use crate::kernel::alert::{Alert, IncidentId};
     use crate::kernel::engine::Engine;
     use crate::kernel::input::{Fate, Input};
     use crate::kernel::time::{Span, Timestamp};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Portrait, Sighting};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::Timestamp;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nhiwatch_detectors::kernel::alert::{Alert, IncidentId};
 use nhiwatch_detectors::kernel::budget::FINDINGS_PER_DAY;
-use nhiwatch_detectors::kernel::detector::{Alert, IncidentId, Severity};
+use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::engine::{Engine, Sighting};
 use nhiwatch_detectors::kernel::event::{Class, Count, Event};
 use nhiwatch_detectors::kernel::input::Input;

@@ -13,8 +13,9 @@ pub use portrait::{Open, Portrait};
 pub use state::RestoreError;
 pub use stats::{DetectorStats, Stats};
 
+use super::alert::Alert;
 use super::clock::{Arrival, Clock, LATENESS};
-use super::detector::{Alert, BaselineState, Finding, Mode};
+use super::detector::{BaselineState, Finding, Mode};
 use super::event::Event;
 use super::groups::Groups;
 use super::identities::{Identities, Memory};

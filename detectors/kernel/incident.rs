@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::detector::{Alert, Card, Finding, IncidentId, Severity};
+use super::alert::{Alert, IncidentId};
+use super::detector::{Card, Finding, Severity};
 use super::occasion::Occasion;
 use super::time::{Span, Timestamp};
 

@@ -5,7 +5,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use super::detector::{Card, Finding, IncidentId, Severity};
+use super::alert::IncidentId;
+use super::detector::{Card, Finding, Severity};
 use super::incident::Incident;
 use super::limit::Limit;
 use super::occasion::Occasion;

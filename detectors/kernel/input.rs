@@ -1,6 +1,6 @@
 //! What an engine is told: the records of its partition's log, in offset order.
 
-use super::detector::IncidentId;
+use super::alert::IncidentId;
 use super::event::{Event, words};
 use super::inventory::Declared;
 use super::time::Timestamp;

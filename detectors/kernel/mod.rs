@@ -37,6 +37,7 @@ pub mod hot;
 pub mod patience;
 pub mod quarantine;
 
+pub mod alert;
 pub mod detector;
 pub mod options;
 pub mod registry;

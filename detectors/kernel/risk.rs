@@ -6,8 +6,9 @@ mod tests;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
+use super::alert::IncidentId;
 use super::budget::{MEMORIES, Thresholds};
-use super::detector::{IncidentId, PValue, Severity};
+use super::detector::{PValue, Severity};
 use super::noise::{Common, Noise};
 use super::tails::ln_gamma_upper;
 use super::time::{Span, Timestamp};

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::detector::{
-    Alert, BaselineState, Finding, IncidentId, Members, Mode, PValue, Severity, evidence,
-};
+use super::alert::{Alert, IncidentId, Members};
+use super::detector::{BaselineState, Finding, Mode, PValue, Severity, evidence};
 use super::event::Kind;
 use super::own::STORM;
 use super::time::Timestamp;

@@ -6,7 +6,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::detector::{Alert, IncidentId, PValue, Severity};
+use super::alert::{Alert, IncidentId};
+use super::detector::{PValue, Severity};
 use super::storm::{First, Storm};
 use super::tails::Expected;
 

@@ -5,10 +5,9 @@ pub(super) mod tests;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::alert::{Alert, IncidentId};
 use super::baseline::{Accepted, Baseline};
-use super::detector::{
-    Alert, BaselineState, Card, Evidence, Family, Finding, IncidentId, Mode, Severity,
-};
+use super::detector::{BaselineState, Card, Evidence, Family, Finding, Mode, Severity};
 use super::incident::Incident;
 use super::incidents::Incidents;
 use super::limit::Limit;

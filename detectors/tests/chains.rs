@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::detector::{Alert, Severity};
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::event::{Class, Event, Kind};
 use nhiwatch_detectors::kernel::input::Input;

@@ -6,7 +6,8 @@ mod scenario;
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::detector::{Alert, Card, Mode};
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::{Card, Mode};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::Event;
 use nhiwatch_detectors::kernel::input::Input;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use dice::Dice;
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session};
-use nhiwatch_detectors::kernel::detector::{Alert, Mode, Severity};
+use nhiwatch_detectors::kernel::detector::{Mode, Severity};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings, Sighting};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars};
-use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input};

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session, SessionClass};
-use nhiwatch_detectors::kernel::detector::{Alert, Severity};
+use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;

@@ -11,8 +11,9 @@ pub use person::{escape, escape_lines, person};
 
 #[cfg(test)]
 mod tests {
+    use nhiwatch_detectors::kernel::alert::{Alert, IncidentId, Members};
     use nhiwatch_detectors::kernel::detector::{
-        Alert, BaselineState, Finding, IncidentId, Members, Mode, PValue, Severity, evidence,
+        BaselineState, Finding, Mode, PValue, Severity, evidence,
     };
     use nhiwatch_detectors::kernel::event::Kind;
     use nhiwatch_detectors::kernel::inventory::Declared;

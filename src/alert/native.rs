@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use chrono_tz::Tz;
-use nhiwatch_detectors::kernel::detector::{Alert, PValue};
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::PValue;
 use nhiwatch_detectors::kernel::inventory::Declared;
 use serde::{Serialize, Serializer};
 

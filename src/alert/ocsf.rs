@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use nhiwatch_detectors::CARDS;
-use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Card, Family, Mode, Severity};
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::{BaselineState, Card, Family, Mode, Severity};
 use nhiwatch_detectors::kernel::event::Kind;
 use nhiwatch_detectors::kernel::own::OWN;
 

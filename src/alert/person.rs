@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use nhiwatch_detectors::kernel::detector::{Alert, BaselineState, Severity};
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::{BaselineState, Severity};
 use nhiwatch_detectors::kernel::inventory::Declared;
 
 /// `alert` as lines of text, each ended; with ANSI colours where `colour`.

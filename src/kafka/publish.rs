@@ -1,6 +1,6 @@
 //! What a shard puts into its transaction: alerts, and the state of its partitions.
 
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 
 use super::frame::{self, Progress};

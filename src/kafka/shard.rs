@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nhiwatch_detectors::CARDS;
-use nhiwatch_detectors::kernel::detector::{Alert, Severity};
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::engine::{Engine, Stats};
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::limit::Limit;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use nhiwatch_detectors::kernel::detector::{Alert, IncidentId, Severity};
+use nhiwatch_detectors::kernel::alert::{Alert, IncidentId};
+use nhiwatch_detectors::kernel::detector::Severity;
 use nhiwatch_detectors::kernel::time::Timestamp;
 
 use super::labels::Instance;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nhiwatch_detectors::kernel::detector::IncidentId;
+use nhiwatch_detectors::kernel::alert::IncidentId;
 use serde::Serialize;
 
 use super::incidents::{ByIdentity, Incident};

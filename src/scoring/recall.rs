@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nhiwatch_detectors::kernel::detector::IncidentId;
+use nhiwatch_detectors::kernel::alert::IncidentId;
 use nhiwatch_detectors::kernel::time::Span;
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use nhiwatch_detectors::kernel::detector::IncidentId;
+use nhiwatch_detectors::kernel::alert::IncidentId;
 use nhiwatch_detectors::kernel::input::{Input, Ruling};
 use nhiwatch_detectors::kernel::time::Timestamp;
 use serde::Deserialize;

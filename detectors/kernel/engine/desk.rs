@@ -3,9 +3,10 @@
 use super::Decision;
 use super::stats::{Stats, heed};
 use crate::CARDS;
+use crate::kernel::alert::Alert;
 use crate::kernel::baseline::{Accepted, Closed, Day, Profile};
 use crate::kernel::clock::LATENESS;
-use crate::kernel::detector::{Alert, Finding, Mode};
+use crate::kernel::detector::{Finding, Mode};
 use crate::kernel::event::{Class, Event, Kind};
 use crate::kernel::groups::{Groups, gather};
 use crate::kernel::hot::{Hour, Now};

@@ -4,7 +4,8 @@ use chrono_tz::Tz;
 
 use super::Engine;
 use super::desk::profile;
-use crate::kernel::detector::{BaselineState, Evidence, IncidentId};
+use crate::kernel::alert::IncidentId;
+use crate::kernel::detector::{BaselineState, Evidence};
 use crate::kernel::event::Kind;
 use crate::kernel::hot::Now;
 use crate::kernel::tails::Expected;

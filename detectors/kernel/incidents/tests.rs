@@ -1,9 +1,10 @@
 //! Which incident a finding belongs to, and when it is news.
 
 use super::*;
+use crate::kernel::alert::Alert;
 use crate::kernel::baseline::Baseline;
 use crate::kernel::budget::{Budget, Thresholds};
-use crate::kernel::detector::{Alert, Family, PValue, Scope};
+use crate::kernel::detector::{Family, PValue, Scope};
 use crate::kernel::event::Event;
 use crate::kernel::noise::Common;
 use crate::kernel::occasion::Measure;

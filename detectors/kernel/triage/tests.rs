@@ -1,8 +1,9 @@
 //! What becomes of findings: one case at a time, and nothing that goes silent beside it.
 
 use super::*;
+use crate::kernel::alert::IncidentId;
 use crate::kernel::budget::{Budget, Thresholds};
-use crate::kernel::detector::{IncidentId, PValue};
+use crate::kernel::detector::PValue;
 
 /// What is found of one identity that has been known for half a year, while nothing is common.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::detector::{Alert, IncidentId};
+use nhiwatch_detectors::kernel::alert::{Alert, IncidentId};
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::{Fate, Input, Ruling};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Limits;
 use nhiwatch_detectors::kernel::input::Ruling;
 use nhiwatch_detectors::kernel::inventory::Declared;

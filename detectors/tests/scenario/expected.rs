@@ -1,7 +1,7 @@
 //! Whether what a line of a scenario expects came of it.
 
 use nhiwatch_detectors::CARDS;
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::own::OWN;
 
 /// Holds the expectation of one line against the `alerts` it raised and the detectors, indexed as

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::Configs;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::calendar::{Calendar, Calendars, Session, SessionClass};
-use nhiwatch_detectors::kernel::detector::Alert;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 
 use crate::alert::{native, person};
 use crate::failure::Failure;

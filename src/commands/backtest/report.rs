@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::own::OWN;

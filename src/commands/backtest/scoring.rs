@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{NaiveDate, NaiveTime};
-use nhiwatch_detectors::kernel::detector::Alert;
+use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use nhiwatch_detectors::kernel::time::Timestamp;
 
