@@ -30,8 +30,9 @@ pub(crate) struct Alarm {
 pub(crate) struct Watched {
     /// By method, as [`Subject::methods`] names them.
     pub(crate) alarms: Vec<Vec<Alarm>>,
-    /// What the whole product published as `medium` or more: one alarm each.
-    pub(crate) published: Vec<Alarm>,
+    /// What the whole product published as `medium` or more, one alarm each; by what was left out of it, as
+    /// [`Subject::products`] names them.
+    pub(crate) published: Vec<Vec<Alarm>>,
     pub(crate) labels: Vec<Label>,
     /// Identities, times the years that are scored.
     pub(crate) identity_years: f64,
@@ -55,42 +56,48 @@ impl Subject {
         }
     }
 
-    /// The parts of ours that are left out in turn, and what that is called.
-    const fn left_out(self) -> &'static [(Option<Part>, &'static str)] {
+    /// The parts of ours that are left out in turn, and what they are called.
+    const fn left_out(self) -> &'static [(Part, &'static str)] {
         match self {
             Self::Volume => &[
-                (None, "`api-volume` alone"),
-                (
-                    Some(Part::Tail),
-                    "`api-volume` without the tail of each identity",
-                ),
-                (
-                    Some(Part::Winsorising),
-                    "`api-volume` without cutting back what it learns",
-                ),
-                (
-                    Some(Part::Nowcast),
-                    "`api-volume` without what busy peers explain",
-                ),
+                (Part::Tail, "the tail of each identity"),
+                (Part::Winsorising, "cutting back what it learns"),
+                (Part::Nowcast, "what busy peers explain"),
             ],
             Self::Chains => &[
-                (None, "`tool-chain` alone"),
-                (Some(Part::Orders), "`tool-chain` without pairs and triples"),
-                (
-                    Some(Part::Paths),
-                    "`tool-chain` without the ways sessions go as a whole",
-                ),
-                (Some(Part::Flows), "`tool-chain` without flows"),
-                (Some(Part::Targets), "`tool-chain` without targets"),
+                (Part::Orders, "pairs and triples"),
+                (Part::Paths, "the ways sessions go as a whole"),
+                (Part::Flows, "flows"),
+                (Part::Targets, "targets"),
             ],
         }
     }
 
+    /// Whole, then without each part.
+    fn parts(self) -> impl Iterator<Item = Option<Part>> {
+        let parts = self.left_out().iter().map(|(part, _)| Some(*part));
+        std::iter::once(None).chain(parts)
+    }
+
+    /// The whole product, and the product without each part.
+    pub(crate) fn products(self) -> Vec<String> {
+        let without = self.left_out().iter();
+        let without = without.map(|(_, part)| format!("the same without {part}"));
+        std::iter::once("nhiwatch, all detectors".to_owned())
+            .chain(without)
+            .collect()
+    }
+
     /// What is compared at the same number of false alarms.
-    pub(crate) fn methods(self) -> Vec<&'static str> {
-        let ours = self.left_out().iter().map(|(_, name)| *name);
+    pub(crate) fn methods(self) -> Vec<String> {
+        let own = self.detector();
+        let without = self.left_out().iter();
+        let without = without.map(|(_, part)| format!("`{own}` without {part}"));
         let rivals = rivals::NAMES.into_iter().filter(|_| self == Self::Volume);
-        ours.chain(rivals).collect()
+        std::iter::once(format!("`{own}` alone"))
+            .chain(without)
+            .chain(rivals.map(str::to_owned))
+            .collect()
     }
 }
 
@@ -120,17 +127,15 @@ pub(crate) fn watch(seed: u64, size: &Size) -> Result<Watched> {
     let scored = start.plus(Span::DAY.times(LEARNED));
     let mut ours = ours(&bank, seed, size.subject)?;
     let mut rivals = Rivals::new(start);
-    let mut incidents = Incidents::default();
+    let mut incidents: Vec<Incidents> = ours.iter().map(|_| Incidents::default()).collect();
     let mut alarms: Vec<Vec<Alarm>> = vec![Vec::new(); size.subject.methods().len()];
     for line in bank.events() {
-        for (nth, (part, replay)) in (0..).zip(&mut ours) {
+        for ((part, replay), incidents) in ours.iter_mut().zip(&mut incidents) {
             leave_out(*part);
             let told = replay.event(0, &line.identity, &line.json);
             told.map_err(|reject| Error::other(format!("{reject:?}")))?;
             let raised = replay.take_alerts();
-            if nth == 0 {
-                raised.iter().for_each(|alert| incidents.note(alert));
-            }
+            raised.iter().for_each(|alert| incidents.note(alert));
         }
         leave_out(None);
         if size.subject == Subject::Volume {
@@ -149,13 +154,16 @@ pub(crate) fn watch(seed: u64, size: &Size) -> Result<Watched> {
         told.retain(|alarm| alarm.ts >= scored);
         told.sort_by(|a, b| (&a.identity, a.ts).cmp(&(&b.identity, b.ts)));
     }
-    let severe = incidents
-        .iter()
-        .filter(|it| it.severity >= Severity::Medium && it.last >= scored);
-    let published = severe.map(|it| Alarm {
-        identity: it.identity.clone(),
-        ts: it.first_from(scored),
-        score: 1.0,
+    let published = incidents.iter().map(|incidents| {
+        let severe = incidents
+            .iter()
+            .filter(|it| it.severity >= Severity::Medium && it.last >= scored);
+        let alarms = severe.map(|it| Alarm {
+            identity: it.identity.clone(),
+            ts: it.first_from(scored),
+            score: 1.0,
+        });
+        alarms.collect()
     });
     let days = f64::from(size.days) - LEARNED as f64;
     Ok(Watched {
@@ -192,7 +200,7 @@ fn ours(bank: &Bank, seed: u64, subject: Subject) -> Result<Vec<(Option<Part>, R
         ..Settings::default()
     });
     let decision = Arc::new(decision);
-    let each = |(part, _): (Option<Part>, &str)| {
+    let each = |part: Option<Part>| {
         let mut replay = Replay::new(Arc::clone(&decision));
         for entry in inventory.entries() {
             let told = replay.declare(0, entry);
@@ -201,7 +209,7 @@ fn ours(bank: &Bank, seed: u64, subject: Subject) -> Result<Vec<(Option<Part>, R
         replay.keep_sightings();
         Ok((part, replay))
     };
-    subject.left_out().iter().copied().map(each).collect()
+    subject.parts().map(each).collect()
 }
 
 /// The rivals of every identity, fed by the hour.

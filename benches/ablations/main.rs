@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
             if quick {
                 "A7"
             } else {
-                "A6x2,A7x2,A8x2,A11x2,A14x2,A16x2"
+                "A6x2,A7x2,A8x2,A11x2,A14x2,A16x2,A19x2,A20x2"
             },
         ),
     ];

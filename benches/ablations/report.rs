@@ -41,8 +41,8 @@ pub(crate) fn report(
          identity less than a day apart are one incident. Then it is asked what it sees on other banks: an \
          attack is seen where there is an alarm of its identity between its first event and a day after its \
          last. Rivals judge hours that are over. Ours are the findings of one detector, weighed by their \
-         bits; the first row is the whole product at its own default budget, by what it publishes as `medium` \
-         or more.\n",
+         bits. The first rows are the whole product, and the product without one part, all at the same default \
+         budget, by what they publish as `medium` or more.\n",
     )?;
     for seen in [volume, chains] {
         let thresholds: Vec<f64> = (0..seen.subject.methods().len())
@@ -84,22 +84,20 @@ fn table(
         attacks.join(" | "),
         "---|".repeat(attacks.len()),
     )?;
-    let published: Vec<&[Alarm]> = clean.iter().map(|bank| bank.published.as_slice()).collect();
-    let false_alarms = published
-        .iter()
-        .map(|alarms| incidents(alarms, 0.0))
-        .sum::<usize>();
     let cells = |of: &dyn Fn(&Watched) -> Vec<Alarm>| -> String {
         let all: Vec<(&Watched, Vec<Alarm>)> = banks.iter().map(|bank| (bank, of(bank))).collect();
         let each = attacks.iter().map(|attack| recall(&all, attack));
         each.collect::<Vec<_>>().join(" | ")
     };
-    let rate = false_alarms as f64 / years;
-    let row = cells(&|bank| bank.published.clone());
-    writeln!(
-        out,
-        "| nhiwatch, all detectors | default | {rate:.2} | {row} |"
-    )?;
+    for (product, name) in seen.subject.products().into_iter().enumerate() {
+        let false_alarms: usize = clean
+            .iter()
+            .map(|bank| incidents(&bank.published[product], 0.0))
+            .sum();
+        let rate = false_alarms as f64 / years;
+        let row = cells(&|bank| bank.published[product].clone());
+        writeln!(out, "| {name} | default | {rate:.2} | {row} |")?;
+    }
     for (method, name) in seen.subject.methods().into_iter().enumerate() {
         let least = thresholds[method];
         let false_alarms: usize = clean

@@ -90,6 +90,15 @@ impl Names {
         }
     }
 
+    /// The action of `symbol`, without what it is done to, if it has a name.
+    #[must_use]
+    pub fn action(&self, symbol: Symbol) -> Option<&str> {
+        let name = self.known.get(&symbol)?;
+        let until = [" [", " @"].map(|mark| name.find(mark));
+        let until = until.into_iter().flatten().min();
+        Some(&name[..until.unwrap_or(name.len())])
+    }
+
     /// The names noted since the last call, in order.
     pub fn take_fresh(&mut self) -> Vec<(Symbol, Box<str>)> {
         let mut fresh = std::mem::take(&mut self.fresh);

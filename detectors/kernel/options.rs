@@ -51,7 +51,7 @@ fn plain(value: f64) -> String {
 
 bounded! {
     /// A probability below which something counts as unusual.
-    Probability(1e-12 ..= 0.1), "a probability"
+    Probability(1e-12 ..= 0.5), "a probability"
 }
 
 bounded! {

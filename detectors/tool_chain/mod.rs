@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod actions;
 mod finding;
 mod novelty;
 mod paths;
@@ -9,6 +10,8 @@ mod targets;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ablation")]
+use crate::kernel::ablation;
 use crate::kernel::baseline::{Baseline, Closed, Profile};
 use crate::kernel::calendar::Calendars;
 use crate::kernel::detector::{
@@ -117,10 +120,14 @@ impl Detector for ToolChain {
             return Verdict::Learning;
         }
         let most = p_max.max(novelty::NEWS_MAX);
-        if !at_hand.iter().any(|what| state.news(*what, most).is_some()) {
+        let names = Some(profile.names);
+        if !at_hand
+            .iter()
+            .any(|what| state.news(names, *what, most).is_some())
+        {
             return Verdict::Normal;
         }
-        match state.novelty(session, profile.age(event), most) {
+        match state.novelty(names, session, profile.age(event), most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: self.p_max(),
@@ -172,12 +179,15 @@ impl Detector for ToolChain {
 impl ToolChain {
     /// What the news `at_hand` weighs at the least.
     fn bits_at_least(&self, sink: bool, place: &Place, at_hand: &[What], state: &State) -> f64 {
-        let leaks = place.makes.is_some_and(|flow| {
+        let makes = place.makes;
+        #[cfg(feature = "ablation")]
+        let makes = makes.filter(|_| !ablation::without(ablation::Part::Flows));
+        let leaks = makes.is_some_and(|flow| {
             let new = at_hand.contains(&What::Flow(flow));
             flow.is_sensitive() && (new || flow.goes_outside())
         });
         let first = at_hand.iter().any(|what| match what {
-            What::Target(_) => state.news(*what, self.p_max()).is_some(),
+            What::Target(_) => state.news(None, *what, self.p_max()).is_some(),
             _ => what.is_first_act(),
         });
         if leaks {

@@ -2,12 +2,12 @@
 
 use arrayvec::ArrayVec;
 
-use super::State;
+use super::{State, actions};
 #[cfg(feature = "ablation")]
 use crate::kernel::ablation;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::flow::Flow;
-use crate::kernel::names::Symbol;
+use crate::kernel::names::{Names, Symbol};
 use crate::kernel::time::Span;
 use crate::kernel::trail::{Chain, Place, Session, Target};
 
@@ -85,10 +85,16 @@ impl State {
     /// their number, times `r^(n - 1)`: `r` is the chance that what was new once brings something
     /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. As
     /// many count as there are different new things, or sessions that went a new way as a whole, whichever
-    /// is more. What is more probable than `most` is not counted.
-    pub(super) fn novelty(&self, session: &Session, age: Span, most: f64) -> Option<Novelty> {
+    /// is more; of such sessions [`SESSIONS_MAX`] at most. What is more probable than `most` is not counted.
+    pub(super) fn novelty(
+        &self,
+        names: Option<&Names>,
+        session: &Session,
+        age: Span,
+        most: f64,
+    ) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
-        for new in self.all_news(session, most) {
+        for new in self.all_news(names, session, most) {
             let fingerprint = new.what.fingerprint();
             if news
                 .iter()
@@ -97,7 +103,9 @@ impl State {
                 news.push(new);
             }
         }
-        let path = self.path(session).and_then(|path| self.news(path, most));
+        let path = self
+            .path(session)
+            .and_then(|path| self.news(names, path, most));
         let rarest = news
             .iter()
             .chain(&path)
@@ -116,6 +124,7 @@ impl State {
                 _ => things += usize::from(!again),
             }
         }
+        let sessions = sessions.min(SESSIONS_MAX);
         let (together, seldom) = if sessions >= things {
             (sessions, FURTHER_SESSION)
         } else {
@@ -142,13 +151,17 @@ impl State {
     /// The null hypothesis of a chain has two halves, and the p-value is the larger of theirs: the
     /// identity does new things at the rate at which it has lately done them (Good and Turing, see
     /// [`Familiar::p_new`]), or it puts known steps together freely, see [`lateness`]. Chains, flows and
-    /// targets are tests of their own; the orders of chains share the error by weighted Bonferroni: see
+    /// targets are tests of their own; an action that was never used on anything is judged at the rate of
+    /// new actions, where its step can be spelt with `names`; the orders of chains share the error by weighted Bonferroni: see
     /// [`WEIGHTS`].
-    pub(super) fn news(&self, what: What, most: f64) -> Option<News> {
+    pub(super) fn news(&self, names: Option<&Names>, what: What, most: f64) -> Option<News> {
         let (p, weight, overdue) = match what {
             What::Chain { chain, order } => {
                 let known = &self.orders[order - 1];
-                let explores = known.p_new(PRIORS[order - 1]);
+                let [_, _, step] = chain.steps();
+                let action = names.zip(step).filter(|_| order == 1);
+                let action = action.and_then(|(names, step)| actions::p_new(known, names, step));
+                let explores = action.unwrap_or_else(|| known.p_new(PRIORS[order - 1]));
                 let overdue = self.overdue(&chain, order);
                 let composes = overdue.map_or(0.0, lateness);
                 (explores.max(composes), WEIGHTS[order - 1], overdue)
@@ -174,12 +187,12 @@ impl State {
         let now = session.last();
         self.fresh.retain(|(_, ts)| now.since(*ts) < Span::DAY);
         let news: ArrayVec<u32, NEWS_KEPT> = self
-            .all_news(session, NEWS_MAX)
+            .all_news(None, session, NEWS_MAX)
             .map(|new| new.what.fingerprint())
             .collect();
         let path = self
             .path(session)
-            .and_then(|path| self.news(path, NEWS_MAX));
+            .and_then(|path| self.news(None, path, NEWS_MAX));
         let path = path.map(|path| path.what.fingerprint());
         for new in news.into_iter().chain(path) {
             if new == A_PATH || self.fresh.iter().all(|(gram, _)| *gram != new) {
@@ -192,7 +205,12 @@ impl State {
     }
 
     /// All that is new in `session`, chains first.
-    fn all_news(&self, session: &Session, most: f64) -> impl Iterator<Item = News> {
+    fn all_news(
+        &self,
+        names: Option<&Names>,
+        session: &Session,
+        most: f64,
+    ) -> impl Iterator<Item = News> {
         let chains = session.chains().filter_map(|chain| self.unknown(chain));
         let flows = session.flows().iter().filter_map(|flow| self.flow(flow));
         let targets = session
@@ -200,7 +218,7 @@ impl State {
             .iter()
             .filter_map(|target| self.target(*target));
         let all = chains.chain(flows).chain(targets);
-        all.filter_map(move |what| self.news(what, most))
+        all.filter_map(move |what| self.news(names, what, most))
             .take(NEWS_KEPT)
     }
 
@@ -323,5 +341,7 @@ const NEWS_KEPT: usize = 48;
 const FURTHER: f64 = 0.25;
 /// The same of a further session that goes a way of its own, whose first steps may all be known.
 const FURTHER_SESSION: f64 = 0.1;
+/// Sessions of a day that go ways of their own and count: who has so many goes on so.
+const SESSIONS_MAX: usize = 4;
 /// Shape of the gamma law of how often a chain comes, relative to what free composition says.
 const SHAPE: f64 = 8.0;

@@ -341,7 +341,7 @@ fn attack_lists_are_read_and_mistakes_named() {
     assert_eq!(Attack::list("A3, A5x2").unwrap(), two);
     for wrong in ["A99", "A3,", "A5x0", "A5xx", "burst"] {
         let error = Attack::list(wrong).unwrap_err().to_string();
-        assert!(error.contains("A1 to A18"), "{error}");
+        assert!(error.contains("A1 to A20"), "{error}");
     }
 }
 

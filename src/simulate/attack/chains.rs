@@ -1,4 +1,6 @@
-//! Attacks that are known calls in a new order, or new ones after each other: A7, A8, A14, A18.
+//! Attacks that are known calls in a new order, or new ones after each other: A7, A8, A14, A18 to A20.
+
+use chrono::Duration;
 
 use crate::simulate::PlanError;
 use crate::simulate::act::{Act, Step, step};
@@ -41,6 +43,9 @@ const AWS_SECRET: Step = step(
 /// Writing to a bucket of somebody else's.
 pub(super) const AWS_POST: Step = step("s3:PutObject", "write", "drop-zone-outside", "external");
 
+/// What is said is sent to a translator outside.
+const TRANSLATE: Step = step("tool:translate", "tool", "translator", "external");
+
 impl Stage<'_> {
     /// A7: a secret, then a post to the outside; for an agent after two steps of its usual work.
     pub(super) fn secret_to_outside(&self, victim: &mut Identity) -> Vec<Act> {
@@ -63,9 +68,42 @@ impl Stage<'_> {
         for _ in 0..self.size(6.0) {
             let walk = victim.chance.pick(&walks).clone();
             acts.append(&mut chain(victim, at, &walk));
-            at += (victim.chance.weibull(1200.0, 0.9).clamp(300.0, 3600.0) * SECOND) as i64;
+            at += pause(victim);
         }
         acts
+    }
+
+    /// A19: an agent that has had texts translated outside twice a day sends what it read of customers
+    /// the same way. Its detour is in nobody's records as an attack, only what it then carries.
+    pub(super) fn known_leak(&mut self, victim: &mut Identity) -> Vec<Act> {
+        let Some(detour) = detour(victim) else {
+            return Vec::new();
+        };
+        let mut day = self.plan.start.date_naive();
+        for _ in 0..self.plan.days {
+            if is_weekday(day) {
+                for hour in [9, 14] {
+                    let at = micros(local(victim.zone, day, hour, 0));
+                    let at = at + (victim.chance.between(0.0, 2.0 * 3600.0) * SECOND) as i64;
+                    let habit = chain(victim, at, &detour.habit);
+                    self.acts
+                        .extend(habit.into_iter().filter(|act| act.ts < self.end));
+                }
+            }
+            day += Duration::days(1);
+        }
+        let leaks = vec![detour.leak; self.size(3.0)];
+        let at = self.working_time(victim);
+        one_by_one(victim, at, &leaks)
+    }
+
+    /// A20: sessions that go from the first step of a workflow to its last.
+    pub(super) fn skipped_steps(&self, victim: &mut Identity) -> Vec<Act> {
+        let shortcuts = shortcuts(victim.workflows);
+        let shortcut = *victim.chance.pick(&shortcuts);
+        let taken = vec![shortcut; self.size(3.0)];
+        let at = self.working_time(victim);
+        one_by_one(victim, at, &taken)
     }
 
     /// A18: A7 on many of one family, on one day within three hours.
@@ -132,6 +170,54 @@ fn chain(victim: &mut Identity, mut at: i64, steps: &[Step]) -> Vec<Act> {
             act
         })
         .collect()
+}
+
+/// These sessions, some minutes after each other.
+fn one_by_one(victim: &mut Identity, mut at: i64, sessions: &[impl AsRef<[Step]>]) -> Vec<Act> {
+    let mut acts = Vec::new();
+    for steps in sessions {
+        acts.append(&mut chain(victim, at, steps.as_ref()));
+        at += pause(victim);
+    }
+    acts
+}
+
+/// Microseconds until it is misused again.
+fn pause(victim: &mut Identity) -> i64 {
+    (victim.chance.weibull(1200.0, 0.9).clamp(300.0, 3600.0) * SECOND) as i64
+}
+
+/// A way of an agent's to the outside, and what can leave by it.
+pub(super) struct Detour {
+    /// A session without anything of customers.
+    pub(super) habit: Vec<Step>,
+    /// One that has read of them before it takes the same steps to the outside.
+    pub(super) leak: Vec<Step>,
+}
+
+/// The detour of `who`, if it reads of customers and can go on as if it had not: every pair of calls of
+/// the leak is in a workflow or in the habit.
+pub(super) fn detour(who: &Identity) -> Option<Detour> {
+    let mut flows = who.workflows.iter();
+    let (flow, at) = flows.find_map(|flow| {
+        let at = flow
+            .iter()
+            .position(|step| step.resource_class == "customer_pii")?;
+        (at > 0 && at + 2 < flow.len()).then_some((*flow, at))
+    })?;
+    let (first, after, last) = (flow[0], flow[at + 1], flow[flow.len() - 1]);
+    Some(Detour {
+        habit: vec![first, after, TRANSLATE, last],
+        leak: [&flow[..=at + 1], &[TRANSLATE]].concat(),
+    })
+}
+
+/// From the first to the last step of a workflow, where no workflow goes there at once.
+pub(super) fn shortcuts(workflows: &[&[Step]]) -> Vec<[Step; 2]> {
+    let ends = workflows.iter().map(|flow| [flow[0], flow[flow.len() - 1]]);
+    let mut flows = workflows.iter();
+    let mut usual = |ends: &[Step; 2]| flows.any(|flow| flow.windows(2).any(|two| same(two, ends)));
+    ends.filter(|ends| !usual(ends)).collect()
 }
 
 /// Walks over pairs of calls that workflows hold, with three in a row that none of them holds.

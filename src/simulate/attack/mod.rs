@@ -54,10 +54,14 @@ pub enum Attack {
     BoilingFrog = 16,
     /// A18: many peers do A7 within a few hours.
     ManyPeers = 17,
+    /// A19: an agent carries customer data out by calls that it knows, each after one that it knows.
+    KnownLeak = 18,
+    /// A20: an agent comes to the end of its work without the steps between.
+    SkippedSteps = 19,
 }
 
 /// The order of scripting: who has the fewest possible victims comes first.
-pub(super) const CHOOSIEST_FIRST: [Attack; 18] = [
+pub(super) const CHOOSIEST_FIRST: [Attack; 20] = [
     Attack::BulkRead,
     Attack::BoilingFrog,
     Attack::CadenceBreak,
@@ -76,11 +80,14 @@ pub(super) const CHOOSIEST_FIRST: [Attack; 18] = [
     Attack::DeniedProbe,
     Attack::DormantWakes,
     Attack::RetiredActive,
+    // They came later, and must not take the victims that others had.
+    Attack::KnownLeak,
+    Attack::SkippedSteps,
 ];
 
 impl Attack {
     /// Every attack, in the order of their codes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::StolenKey,
         Self::SharedKey,
         Self::BulkRead,
@@ -99,7 +106,11 @@ impl Attack {
         Self::PrivilegeThenEgress,
         Self::BoilingFrog,
         Self::ManyPeers,
+        Self::KnownLeak,
+        Self::SkippedSteps,
     ];
+    /// Those of `all` and `standard`: the first 18, so that these banks stay what they were.
+    const REFERENCE: usize = 18;
 
     /// Its code, as in labels.
     #[must_use]
@@ -123,6 +134,8 @@ impl Attack {
             Self::PrivilegeThenEgress => "A16",
             Self::BoilingFrog => "A17",
             Self::ManyPeers => "A18",
+            Self::KnownLeak => "A19",
+            Self::SkippedSteps => "A20",
         }
     }
 
@@ -136,7 +149,11 @@ impl Attack {
             Self::SlowLeak => &["egress-volume", "drift"],
             Self::OffHoursOrders => &["off-hours"],
             Self::ForeignVenue => &["order-shape"],
-            Self::SecretToOutside | Self::InjectedAgent | Self::AbnormalOrder => &["tool-chain"],
+            Self::SecretToOutside
+            | Self::InjectedAgent
+            | Self::AbnormalOrder
+            | Self::KnownLeak
+            | Self::SkippedSteps => &["tool-chain"],
             Self::DormantWakes => &["dormant-wakes"],
             Self::RetiredActive => &["retired-identity"],
             Self::UnusedAdmin => &["new-resource-class"],
@@ -149,29 +166,29 @@ impl Attack {
         }
     }
 
-    /// Reads `none`, `all` (one of each), or a list such as `A3,A5x2`.
+    /// Reads `none`, `all` (one of each of A1 to A18), or a list such as `A3,A5x2`.
     ///
     /// # Errors
     /// Names the first item that is not an attack, and the attacks there are.
     pub fn list(text: &str) -> Result<Vec<Self>, ListError> {
         match text.trim() {
             "" | "none" => Ok(Vec::new()),
-            "all" => Ok(Self::ALL.to_vec()),
+            "all" => Ok(Self::ALL[..Self::REFERENCE].to_vec()),
             list => ask::list(list, &Self::ALL, Self::code, "A3,A5x2"),
         }
     }
 
-    /// The attacks of a standard run of so many identities: one of each for every 50 of them, and
-    /// of A18, which befalls many at once, for every 200; at least one of each.
+    /// The attacks of a standard run of so many identities: one of each of A1 to A17 for every 50 of
+    /// them, and of A18, which befalls many at once, for every 200; at least one of each.
     #[must_use]
     pub fn standard(identities: usize) -> Vec<Self> {
         let times = |attack| match attack {
             Self::ManyPeers => identities / 200,
             _ => identities / 50,
         };
-        Self::ALL
-            .into_iter()
-            .flat_map(|attack| std::iter::repeat_n(attack, times(attack).max(1)))
+        Self::ALL[..Self::REFERENCE]
+            .iter()
+            .flat_map(|&attack| std::iter::repeat_n(attack, times(attack).max(1)))
             .collect()
     }
 
@@ -201,6 +218,8 @@ fn fits(attack: Attack, instance: usize, who: &Identity) -> bool {
         // Every other time a cloud role.
         Attack::SecretToOutside if instance % 2 == 1 => family == Family::Cloud,
         Attack::SecretToOutside | Attack::InjectedAgent => family == Family::Agent,
+        Attack::KnownLeak => chains::detour(who).is_some(),
+        Attack::SkippedSteps => !chains::shortcuts(who.workflows).is_empty(),
         Attack::AbnormalOrder => !chains::unseen_walks(who.workflows).is_empty(),
         Attack::CadenceBreak => family == Family::Batch,
         Attack::PrivilegeThenEgress => family == Family::Cloud,
@@ -251,6 +270,8 @@ impl Stage<'_> {
             Attack::DoubledBot => self.doubled_bot(who, victim),
             Attack::PrivilegeThenEgress => self.privilege_then_egress(victim),
             Attack::BoilingFrog => self.boiling_frog(victim),
+            Attack::KnownLeak => self.known_leak(victim),
+            Attack::SkippedSteps => self.skipped_steps(victim),
             Attack::ManyPeers => Vec::new(),
         };
         self.keep(sign, acts);

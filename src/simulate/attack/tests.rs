@@ -264,6 +264,52 @@ fn a14_knows_every_step_and_not_the_order() {
 }
 
 #[test]
+fn a19_knows_every_pair_and_carries_what_never_left() {
+    for story in told("A19") {
+        let (habit, leaks): (Vec<_>, Vec<_>) = story
+            .added
+            .iter()
+            .cloned()
+            .partition(|event| !(story.label.from..=story.label.to).contains(&at(event)));
+        let (habit, leaks) = (sessions(&habit), sessions(&leaks));
+        let known = sessions(&story.before);
+        let pairs: BTreeSet<&[&str]> = known
+            .iter()
+            .chain(&habit)
+            .flat_map(|session| session.windows(2))
+            .collect();
+        let private = |step: &&str| matches!(*step, "tool:read_customer" | "tool:read_document");
+        assert!(habit.len() >= 60, "{}", habit.len());
+        for session in &habit {
+            assert!(session.contains(&"tool:translate") && !session.iter().any(private));
+        }
+        assert_eq!(leaks.len(), 3);
+        for leak in &leaks {
+            assert!(leak.windows(2).all(|pair| pairs.contains(pair)), "{leak:?}");
+            assert!(leak.iter().any(private) && leak.last() == Some(&"tool:translate"));
+        }
+    }
+}
+
+#[test]
+fn a20_goes_from_the_first_step_to_the_last_at_once() {
+    for story in told("A20") {
+        let known = sessions(&story.before);
+        let pairs: BTreeSet<&[&str]> = known.iter().flat_map(|it| it.windows(2)).collect();
+        let taken = sessions(&story.added);
+        assert_eq!(taken.len(), 3);
+        for ends in &taken {
+            assert_eq!(ends.len(), 2);
+            assert!(!pairs.contains(&ends[..]), "{ends:?}");
+            let known = known
+                .iter()
+                .any(|it| it[0] == ends[0] && it.last() == ends.last());
+            assert!(known, "{ends:?}");
+        }
+    }
+}
+
+#[test]
 fn a15_doubles_every_order_of_a_session_from_another_host() {
     for story in told("A15") {
         let day = story.label.from.date_naive();
