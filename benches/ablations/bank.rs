@@ -65,7 +65,6 @@ impl Subject {
                 (Part::Nowcast, "what busy peers explain"),
             ],
             Self::Chains => &[
-                (Part::Orders, "pairs and triples"),
                 (Part::Paths, "the ways sessions go as a whole"),
                 (Part::Flows, "flows"),
                 (Part::Targets, "targets"),

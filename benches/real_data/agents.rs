@@ -28,8 +28,7 @@ const FLAGGED: f64 = 0.15;
 const HONEST: &str = "benign";
 const HIJACKED: &str = "attack_succeeded";
 /// The parts of `tool-chain` that are left out in turn.
-const LEFT_OUT: [(Part, &str); 4] = [
-    (Part::Orders, "yes; without pairs and triples"),
+const LEFT_OUT: [(Part, &str); 3] = [
     (Part::Paths, "yes; without paths"),
     (Part::Flows, "yes; without flows"),
     (Part::Targets, "yes; without targets"),

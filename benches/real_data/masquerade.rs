@@ -91,13 +91,14 @@ pub(crate) fn measure(folder: &Path) -> io::Result<String> {
     Ok(format!(
         "\n## People under the names of bots\n\n\
          Years of commits of ten bots of public repositories. In the later part sessions of people were spliced in under \
-         the bots' names. A commit is one event of class `write` for each top folder that it touches; the folder is its \
-         resource and the class of it. A commit is judged by the heaviest finding of `tool-chain`, which is asked to say \
+         the bots' names. A commit is one event of class `write` for each top folder that it touches, in a session of its \
+         own, for folders have no order; the folder is its resource and the class of it. A commit is judged by the heaviest finding of `tool-chain`, which is asked to say \
          whatever it would not sooner expect than not; the threshold is the least that flags no more than {:.0} % of \
          these same later commits of the bots. An action never used before is in {sessions} of the sessions and {normal} \
          of the bots' own later commits.\n\n\
          | the intruder's commits | sessions told of | the bots' own commits told of |\n|---|---|---|\n{}\n\
-         What it does not see looks like the bot: the same actions, in folders that the bot has touched.\n",
+         What it does not see looks like the bot (the same actions, in folders that the bot has touched), was taken up from \
+         earlier intruders, who come to some bots a dozen times, or is of bots that do something new all the time.\n",
         FLAGGED * 100.0,
         rows.concat()
     ))
@@ -162,6 +163,8 @@ fn weights(
             .filter_map(|area| area.split('/').next())
             .collect();
         for top in tops {
+            // The folders of a commit have no order.
+            let session = format!("{}/{top}", commit.id);
             let event = Event {
                 ts,
                 identity: &commit.identity,
@@ -170,7 +173,7 @@ fn weights(
                 class: Class::Write,
                 resource: Some(top),
                 resource_class: Some(top),
-                session: Some(&commit.id),
+                session: Some(&session),
                 ..Event::default()
             };
             engine.handle(&Input::Event(event), &mut alerts);

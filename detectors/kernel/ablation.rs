@@ -11,8 +11,6 @@ pub enum Part {
     Winsorising,
     /// What busy peers explain.
     Nowcast,
-    /// Pairs and triples of steps.
-    Orders,
     /// The ways that sessions go as a whole.
     Paths,
     /// What a session has touched before it reaches a sink.

@@ -13,9 +13,6 @@ use super::event::Event;
 pub struct Symbol(pub u32);
 
 impl Symbol {
-    /// The start of a session, as the context of its first step.
-    pub const START: Self = Self(1);
-
     /// The symbol of `event`.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
@@ -85,7 +82,6 @@ impl Names {
     pub fn spell(&self, symbol: Symbol) -> String {
         match self.known.get(&symbol) {
             Some(name) => name.to_string(),
-            None if symbol == Symbol::START => "(start)".to_owned(),
             None => format!("#{:08x}", symbol.0),
         }
     }

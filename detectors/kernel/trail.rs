@@ -22,8 +22,6 @@ pub struct Trail {
 pub struct Session {
     key: u64,
     last: Timestamp,
-    /// How many of the first steps only give context: they were learned with the stretch before.
-    context: u8,
     /// Whether its first step is the first of all: it neither continues a stretch nor was cut off.
     whole: bool,
     /// Whether something in it was anomalous: what is new in it becomes known only after days.
@@ -41,24 +39,6 @@ impl Session {
     pub const STEPS_MAX: usize = 16;
     /// Targets one stretch holds; what comes after so many different ones is neither judged nor learned.
     pub const TARGETS_MAX: usize = 8;
-
-    /// Every step of the session that is its own, with the two before it (the start of the session
-    /// stands before its first): what chains are judged and learned by.
-    pub fn chains(&self) -> impl Iterator<Item = Chain> {
-        (usize::from(self.context)..self.steps.len()).map(|at| self.chain(at))
-    }
-
-    /// The last step with the two before it.
-    #[must_use]
-    pub fn last_chain(&self) -> Option<Chain> {
-        self.steps.len().checked_sub(1).map(|at| self.chain(at))
-    }
-
-    /// Whether its first step is the first of the session.
-    #[must_use]
-    pub const fn has_start(&self) -> bool {
-        self.whole
-    }
 
     /// The different flows in it.
     #[must_use]
@@ -82,29 +62,13 @@ impl Session {
     #[must_use]
     pub fn path(&self, at: usize) -> Option<u32> {
         let steps = self.steps.get(..=at).filter(|_| self.whole)?;
-        let mut bytes = [0; 4 * Self::STEPS_MAX];
-        for (slot, step) in bytes.chunks_exact_mut(4).zip(steps) {
-            slot.copy_from_slice(&step.0.to_le_bytes());
-        }
-        Some(xxh3_64(bytes.get(..4 * steps.len())?) as u32)
+        Some(fingerprint(steps))
     }
 
     /// Event time of the last step.
     #[must_use]
     pub const fn last(&self) -> Timestamp {
         self.last
-    }
-
-    fn chain(&self, at: usize) -> Chain {
-        let before = |n: usize| match at.checked_sub(n) {
-            Some(index) => Some(self.steps[index]),
-            None if at + 1 == n && self.whole => Some(Symbol::START),
-            None => None,
-        };
-        Chain {
-            at,
-            steps: [before(2), before(1), Some(self.steps[at])],
-        }
     }
 }
 
@@ -157,60 +121,16 @@ impl Place {
     }
 }
 
-/// One step with the two before it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Chain {
-    /// Index of the step in its session.
-    pub at: usize,
-    steps: [Option<Symbol>; 3],
-}
-
-impl Chain {
-    /// The longest chain looked at.
-    pub const ORDERS: usize = 3;
-
-    /// The last `order` symbols, if there are so many.
-    #[must_use]
-    pub fn gram(&self, order: usize) -> Option<&[Option<Symbol>]> {
-        let gram = self.steps.get(3_usize.checked_sub(order)?..)?;
-        gram.iter().all(Option::is_some).then_some(gram)
+/// Fingerprint of `steps` in this order, of which [`Session::STEPS_MAX`] at most count.
+#[must_use]
+pub fn fingerprint(steps: &[Symbol]) -> u32 {
+    let mut bytes = [0; 4 * Session::STEPS_MAX];
+    let mut len = 0;
+    for (slot, step) in bytes.chunks_exact_mut(4).zip(steps) {
+        slot.copy_from_slice(&step.0.to_le_bytes());
+        len += 4;
     }
-
-    /// The step and the two before it, as far as there are any.
-    #[must_use]
-    pub const fn steps(&self) -> [Option<Symbol>; 3] {
-        self.steps
-    }
-
-    /// Fingerprint of the last `order` symbols, if there are so many.
-    #[must_use]
-    pub fn fingerprint(&self, order: usize) -> Option<u32> {
-        Some(Self::fingerprint_of(self.gram(order)?))
-    }
-
-    /// Fingerprint of the `order` symbols that end one step earlier, if there are so many.
-    #[must_use]
-    pub fn fingerprint_before(&self, order: usize) -> Option<u32> {
-        let gram = self.steps.get(2_usize.checked_sub(order)?..2)?;
-        gram.iter()
-            .all(Option::is_some)
-            .then(|| Self::fingerprint_of(gram))
-    }
-
-    /// Fingerprint of these symbols in a row; that of one symbol is the symbol.
-    #[must_use]
-    pub fn fingerprint_of(gram: &[Option<Symbol>]) -> u32 {
-        if let [Some(alone)] = gram {
-            return alone.0;
-        }
-        let mut bytes = [0_u8; 12];
-        let mut len = 0;
-        for (slot, symbol) in bytes.chunks_exact_mut(4).zip(gram.iter().flatten()) {
-            slot.copy_from_slice(&symbol.0.to_le_bytes());
-            len += 4;
-        }
-        xxh3_64(&bytes[..len]) as u32
-    }
+    xxh3_64(&bytes[..len]) as u32
 }
 
 impl Trail {
@@ -256,7 +176,6 @@ impl Trail {
                 self.open.push(Session {
                     key,
                     last: event.ts,
-                    context: 0,
                     whole: cut.is_none(),
                     suspect: false,
                     taint: Taint::default(),
@@ -273,13 +192,7 @@ impl Trail {
         let repeats = run.take_while(|step| **step == symbol).count() >= REPEATS;
         if !repeats && session.steps.is_full() {
             let stretch = session.clone();
-            let kept: ArrayVec<Symbol, { Session::STEPS_MAX }> = session.steps
-                [Session::STEPS_MAX - 2..]
-                .iter()
-                .copied()
-                .collect();
-            session.steps = kept;
-            session.context = 2;
+            session.steps.clear();
             session.whole = false;
             session.flows = Flows::default();
             session.targets.clear();
@@ -373,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_count_four_times_at_most_and_a_long_session_is_cut_with_its_context() {
+    fn repeats_count_four_times_at_most_and_a_long_session_is_cut() {
         let (trail, _) = walk(&[0, 1, 2, 3, 4, 5].map(|second| ("a", "x", second)));
         assert_eq!(trail.open[0].steps.len(), 4);
         let names: Vec<String> = (0..17).map(|n| format!("step{n}")).collect();
@@ -383,14 +296,10 @@ mod tests {
             .map(|(n, name)| ("a", name.as_str(), n as i64))
             .collect();
         let (trail, ended) = walk(&steps);
-        assert_eq!(ended[0].chains().count(), 16);
-        assert_eq!(trail.open[0].chains().count(), 1);
-        assert!(
-            trail.open[0]
-                .last_chain()
-                .and_then(|chain| chain.fingerprint(3))
-                .is_some()
-        );
+        assert_eq!(ended[0].steps().len(), 16);
+        assert!(ended[0].path(15).is_some());
+        assert_eq!(trail.open[0].steps().len(), 1);
+        assert_eq!(trail.open[0].path(0), None, "it did not begin so");
     }
 
     #[test]
@@ -399,15 +308,7 @@ mod tests {
         let steps: Vec<_> = (0..).zip(crowd).map(|(n, key)| (key, "x", n)).collect();
         let (trail, ended) = walk(&steps);
         assert_eq!(ended.len(), 3);
-        let starts: Vec<bool> = trail.open.iter().map(Session::has_start).collect();
+        let starts: Vec<bool> = trail.open.iter().map(|it| it.whole).collect();
         assert_eq!(starts, [true, true, false, true]);
-    }
-
-    #[test]
-    fn the_first_step_follows_the_start() {
-        let (trail, _) = walk(&[("a", "x", 0)]);
-        let chain = trail.open[0].last_chain().expect("one step");
-        assert!(chain.fingerprint(2).is_some());
-        assert!(chain.fingerprint(3).is_none());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::novelty::PRIORS;
+use super::novelty::MANY;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::names::{Names, Symbol};
 
@@ -26,7 +26,7 @@ pub(super) fn p_new(steps: &Familiar, names: &Names, step: Symbol) -> Option<f64
         *sessions.entry(other).or_default() += steps.sessions(known);
     }
     let singletons = sessions.values().filter(|seen| **seen == 1).count();
-    Some((singletons as f64 + 1.0) / (f64::from(steps.trials()) + PRIORS[0]))
+    Some((singletons as f64 + 1.0) / (f64::from(steps.trials()) + MANY))
 }
 
 /// Who is known for more different steps explores, and each of them would cost a look.
@@ -53,7 +53,7 @@ mod tests {
             steps.note(step(&mut names, "commit", &class).0, 1, day, false);
         }
         let tag = step(&mut names, "tag", "folder1");
-        let (of_steps, of_actions) = (steps.p_new(PRIORS[0]), p_new(&steps, &names, tag));
+        let (of_steps, of_actions) = (steps.p_new(MANY), p_new(&steps, &names, tag));
         assert!(of_steps > 0.5, "its steps are new all the time");
         assert!(of_actions.expect("it is new") < 0.006);
         let elsewhere = step(&mut names, "commit", "elsewhere");

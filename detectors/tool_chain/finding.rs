@@ -5,8 +5,8 @@ use super::novelty::{Novelty, What};
 use crate::kernel::baseline::Profile;
 use crate::kernel::detector::{Finding, evidence};
 use crate::kernel::event::Event;
-use crate::kernel::names::{Names, Symbol};
-use crate::kernel::trail::{Chain, Session};
+use crate::kernel::names::Names;
+use crate::kernel::trail::Session;
 
 /// What is said of `novelty` in `session`: the whole chain, and the one it is known for beside it.
 pub(super) fn told(
@@ -19,20 +19,12 @@ pub(super) fn told(
     let first = &novelty.first;
     let spell = |symbol| profile.names.spell(symbol);
     let (what, new, known) = match first.what {
-        What::Chain { chain, order } => {
-            let gram = chain.gram(order).unwrap_or_default();
-            let steps: Vec<String> = gram.iter().flatten().map(|step| spell(*step)).collect();
-            let what = match order {
-                1 => "an action it has never used",
-                2 => "two actions it has never used after each other",
-                _ => "three actions it has never used in this order",
-            };
-            let known = &state.orders[order - 1];
-            let (singletons, trials) = (known.singletons(), known.trials());
+        What::Step(step) => {
+            let (singletons, trials) = (state.steps.singletons(), state.steps.trials());
             let known = format!(
-                "one of the chains it is known for: {singletons} of {trials} steps of this kind were ever unique"
+                "one of the steps it is known for: {singletons} of {trials} were ever unique"
             );
-            (what, steps.join(" > "), known)
+            ("an action it has never used", spell(step), known)
         }
         What::Path { at, .. } => {
             let steps = session.steps().iter().take(at + 1);
@@ -62,14 +54,9 @@ pub(super) fn told(
     };
     let mut evidence = evidence([("new", new.clone())]);
     let mut say = |name: &str, fact: String| evidence.push((name.to_owned().into(), fact));
-    if let What::Chain { order, .. } = first.what {
-        let known = &state.orders[order - 1];
-        say("steps", order.to_string());
-        say("trials", known.trials().to_string());
-        say("singletons", known.singletons().to_string());
-    }
-    if let Some(overdue) = first.overdue {
-        say("expected_if_composed_freely", format!("{overdue:.1}"));
+    if let What::Step(_) = first.what {
+        say("trials", state.steps.trials().to_string());
+        say("singletons", state.steps.singletons().to_string());
     }
     let at_hand = profile.now.place.and_then(|place| place.target);
     if let (What::Target(target), Some(resource)) = (first.what, event.resource)
@@ -80,8 +67,8 @@ pub(super) fn told(
     if novelty.together > 1 {
         say("new_within_a_day", novelty.together.to_string());
     }
-    if let What::Chain { chain, .. } = first.what
-        && let Some(nearest) = nearest(session, &chain, state, profile.names)
+    if let What::Step(_) | What::Path { .. } = first.what
+        && let Some(nearest) = nearest(session, state, profile.names)
     {
         say("nearest_known", nearest);
     }
@@ -100,15 +87,12 @@ pub(super) fn told(
     }
 }
 
-/// The whole chain, with a mark on each step that ends something new.
+/// The whole chain, with a mark on each step that is new or leads a new way.
 fn marked(session: &Session, state: &State, names: &Names) -> String {
-    let chains = session.chains();
-    let chains = chains.filter(|chain| state.first_unknown(chain).is_some());
-    let mut new: Vec<usize> = chains.map(|chain| chain.at).collect();
-    new.extend(state.paths.deviation(session));
+    let deviation = state.paths.deviation(session);
     let steps = (0..).zip(session.steps()).map(|(at, step)| {
         let name = names.spell(*step);
-        if new.contains(&at) {
+        if !state.steps.knows(step.0) || deviation == Some(at) {
             format!("*{name}*")
         } else {
             name
@@ -117,21 +101,11 @@ fn marked(session: &Session, state: &State, names: &Names) -> String {
     steps.collect::<Vec<_>>().join(" > ")
 }
 
-/// The steps up to where `first` became new, and what mostly follows the last of them instead.
-fn nearest(session: &Session, first: &Chain, state: &State, names: &Names) -> Option<String> {
-    let [_, before, _] = first.steps();
-    let before = before?;
-    let [single, pairs, _] = &state.orders;
-    let often = |next: Symbol| {
-        let gram = Chain::fingerprint_of(&[Some(before), Some(next)]);
-        pairs.knows(gram).then(|| (pairs.times(gram), next))
-    };
-    let (times, next) = single.iter().map(Symbol).filter_map(often).max()?;
-    let so_far = session.steps().get(..first.at)?;
-    let chain: Vec<String> = so_far
-        .iter()
-        .chain([&next])
-        .map(|step| names.spell(*step))
-        .collect();
+/// The steps up to where the session first went another way, and what mostly follows them instead.
+fn nearest(session: &Session, state: &State, names: &Names) -> Option<String> {
+    let way = session.steps().get(..state.paths.deviation(session)?)?;
+    let (times, next) = state.paths.usual(way, &state.steps)?;
+    let steps = way.iter().chain([&next]);
+    let chain: Vec<String> = steps.map(|step| names.spell(*step)).collect();
     Some(format!("{} ({times} times)", chain.join(" > ")))
 }

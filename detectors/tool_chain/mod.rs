@@ -22,7 +22,7 @@ use crate::kernel::familiar::Familiar;
 use crate::kernel::flow::{Flow, Flows};
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
-use crate::kernel::trail::{Chain, Place, Session};
+use crate::kernel::trail::{Place, Session};
 use novelty::What;
 use paths::Paths;
 use targets::Targets;
@@ -52,13 +52,10 @@ impl Default for Config {
     }
 }
 
-/// What an identity is known for: its chains of one, two and three steps, the ways its sessions go as a
-/// whole, its flows and its targets.
+/// What an identity is known for: its steps, the ways its sessions go as a whole, its flows and its targets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    orders: [Familiar; Chain::ORDERS],
-    /// Sessions that were seen to start.
-    starts: u32,
+    steps: Familiar,
     paths: Paths,
     flows: Familiar,
     targets: Targets,
@@ -78,7 +75,7 @@ impl Detector for ToolChain {
     };
     type Config = Config;
     type State = State;
-    const STATE_VERSION: u8 = 5;
+    const STATE_VERSION: u8 = 6;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
@@ -115,7 +112,7 @@ impl Detector for ToolChain {
         at_hand.retain(|what| !state.forgot(what));
         let first_sink = sink && at_hand.iter().any(What::is_first_act);
         let p_max = if first_sink { most } else { self.p_max() };
-        at_hand.retain(|what| !what.is_chain() || least <= p_max);
+        at_hand.retain(|what| !what.is_first_act() || least <= p_max);
         if at_hand.is_empty() {
             return Verdict::Learning;
         }
@@ -146,7 +143,6 @@ impl Detector for ToolChain {
         let day = session.last().day_number();
         state.remember(session);
         state.paths.learn(session, day);
-        state.starts = state.starts.saturating_add(u32::from(session.has_start()));
         state.targets.learn(session, day);
         // That a session made no flow is a trial as well.
         let flows = session.flows().iter().map(Flow::number);
@@ -154,16 +150,12 @@ impl Detector for ToolChain {
         for flow in flows.chain(none.then_some(NO_FLOW)) {
             state.flows.note(flow, 1, day, session.suspect);
         }
-        for order in 1..=Chain::ORDERS {
-            let mut grams: ArrayVec<u32, { Session::STEPS_MAX }> = session
-                .chains()
-                .filter_map(|chain| chain.fingerprint(order))
-                .collect();
-            grams.sort_unstable();
-            let known = &mut state.orders[order - 1];
-            for same in grams.chunk_by(|a, b| a == b) {
-                known.note(same[0], same.len() as u32, day, session.suspect);
-            }
+        let mut steps: ArrayVec<u32, { Session::STEPS_MAX }> =
+            session.steps().iter().map(|step| step.0).collect();
+        steps.sort_unstable();
+        for same in steps.chunk_by(|a, b| a == b) {
+            let times = same.len() as u32;
+            state.steps.note(same[0], times, day, session.suspect);
         }
     }
 
@@ -172,7 +164,7 @@ impl Detector for ToolChain {
     }
 
     fn forgets(state: &State) -> bool {
-        state.orders.iter().any(Familiar::forgets)
+        state.steps.forgets()
     }
 }
 

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::novelty::PRIORS;
+use super::novelty::FEW;
 use crate::kernel::familiar::Familiar;
-use crate::kernel::trail::Session;
+use crate::kernel::names::Symbol;
+use crate::kernel::trail::{Session, fingerprint};
 
-/// The ways that sessions were seen to go, step by step, three steps and more.
+/// The ways that sessions were seen to go, step by step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Paths(Familiar);
 
@@ -14,7 +15,7 @@ impl Paths {
     /// The first step at which `session` goes as none did before its day; nothing where that would tell
     /// nothing, as its sessions go another way all the time.
     pub(super) fn deviation(&self, session: &Session) -> Option<usize> {
-        let mut steps = FIRST..session.steps().len();
+        let mut steps = 0..session.steps().len();
         steps.find(|at| self.is_new(session, *at))
     }
 
@@ -23,12 +24,12 @@ impl Paths {
         let Some(at) = session.steps().len().checked_sub(1) else {
             return false;
         };
-        at >= FIRST && self.is_new(session, at) && (at == FIRST || !self.is_new(session, at - 1))
+        self.is_new(session, at) && (at == 0 || !self.is_new(session, at - 1))
     }
 
     /// The chance that a session of day `day` takes a step by which it goes as none did before that day.
     pub(super) fn p_new(&self, day: u16) -> f64 {
-        self.0.p_new_before(day, PRIORS[2])
+        self.0.p_new_before(day, FEW)
     }
 
     /// What was seen of it so far.
@@ -38,7 +39,7 @@ impl Paths {
 
     /// Takes in how a session of day `day` went, which has ended.
     pub(super) fn learn(&mut self, session: &Session, day: u16) {
-        for at in FIRST..session.steps().len() {
+        for at in 0..session.steps().len() {
             if self.0.forgets() {
                 return;
             }
@@ -58,6 +59,43 @@ impl Paths {
         }
     }
 
+    /// The ways that sessions went and ended, of steps that are among `steps`: how many did, most first.
+    pub(super) fn ways(&self, steps: &[Symbol]) -> Vec<(u32, Vec<Symbol>)> {
+        let (mut ways, mut open) = (Vec::new(), vec![Vec::new()]);
+        while let Some(way) = open.pop() {
+            let mut ended = self.times(&way);
+            for step in steps {
+                let longer = [&way[..], &[*step]].concat();
+                let times = self.times(&longer);
+                if times > 0 && longer.len() <= Session::STEPS_MAX {
+                    ended = ended.saturating_sub(times);
+                    open.push(longer);
+                }
+            }
+            if ended > 0 {
+                ways.push((ended, way));
+            }
+        }
+        ways.sort_unstable_by(|a, b| b.cmp(a));
+        ways
+    }
+
+    /// The known step that sessions mostly took after `way`, and how many did.
+    pub(super) fn usual(&self, way: &[Symbol], steps: &Familiar) -> Option<(u32, Symbol)> {
+        let next = steps.iter().map(Symbol);
+        let often = next.map(|next| (self.times(&[way, &[next]].concat()), next));
+        often.filter(|(times, _)| *times > 0).max()
+    }
+
+    /// Sessions that began with `way`, where that is known.
+    fn times(&self, way: &[Symbol]) -> u32 {
+        let path = fingerprint(way);
+        match self.0.knows(path) {
+            true => self.0.times(path),
+            false => 0,
+        }
+    }
+
     fn is_new(&self, session: &Session, at: usize) -> bool {
         let day = session.last().day_number();
         let new = |path| !self.0.knew(path, day);
@@ -65,8 +103,6 @@ impl Paths {
     }
 }
 
-/// The first step at which there is more to a way than the chain that ends there.
-const FIRST: usize = 2;
 /// Ways that are kept: who goes more of them explores.
 const KINDS_MAX: usize = 256;
 /// From so many trials on, one whose sessions so often go another way explores.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::novelty::PRIORS;
+use super::novelty::MANY;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::names::Symbol;
 use crate::kernel::trail::{Session, Target};
@@ -27,11 +27,10 @@ impl Targets {
             .0
             .iter()
             .filter(|(step, it)| *step != target.step && !it.forgets());
-        let (trials, singletons) =
-            others.fold((PRIORS[0], 1.0), |(trials, singletons), (_, it)| {
-                let (more, single) = (f64::from(it.trials()), f64::from(it.singletons()));
-                (trials + more, singletons + single)
-            });
+        let (trials, singletons) = others.fold((MANY, 1.0), |(trials, singletons), (_, it)| {
+            let (more, single) = (f64::from(it.trials()), f64::from(it.singletons()));
+            (trials + more, singletons + single)
+        });
         Some(known.p_new(trials / singletons))
     }
 
@@ -89,7 +88,7 @@ mod tests {
     /// Pays these accounts, one a session, and learns of them.
     fn paid(accounts: impl Iterator<Item = String>) -> (Targets, Symbol) {
         let (mut targets, mut trail) = (Targets::default(), Trail::default());
-        let mut step = Symbol::START;
+        let mut step = Symbol(0);
         for (day, account) in (0..).zip(accounts) {
             let event = Event {
                 ts: Timestamp::from_seconds(day * 86_400),
