@@ -16,6 +16,8 @@ pub mod panics;
 pub mod partition;
 pub mod replay;
 pub mod scoring;
+pub mod service;
+pub mod shard;
 pub mod simulate;
 pub mod sources;
 pub mod wire;

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail, ensure};
-use nhiwatch::kafka::{Service, intake, settings, shard};
+use nhiwatch::kafka::{intake, settings, watch};
 use nhiwatch::metrics::Intake;
+use nhiwatch::service::Service;
 use nhiwatch::wire::{control, with_input};
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::time::Timestamp;
@@ -145,7 +146,7 @@ pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measu
         }
     };
     let part = match work {
-        Work::Watch => shard::part(0),
+        Work::Watch => watch::part(0),
         Work::Intake => intake::PART.to_owned(),
     };
     service.health.set_unready(&part, "starting");
@@ -153,7 +154,7 @@ pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measu
     let mut steps: Vec<(Instant, u64, f64, f64)> = Vec::new();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| match work {
-            Work::Watch => shard::run(service, 0),
+            Work::Watch => watch::run(service, 0),
             Work::Intake => intake::run(service),
         });
         let deadline = Instant::now() + PATIENCE;

@@ -21,8 +21,9 @@ use statrs::distribution::{DiscreteCDF as _, Poisson};
 use super::say;
 use crate::config::{AlertFormat, Config, Profile, Source};
 use crate::failure::Failure;
-use crate::kafka::{Service, intake, settings, shard};
+use crate::kafka::{intake, settings, watch};
 use crate::metrics::Intake;
+use crate::service::Service;
 use crate::simulate::{Attack, Bank, Plan};
 use crate::{alert, http};
 
@@ -121,7 +122,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
 
     std::thread::scope(|scope| {
         service.health.set_ready("start");
-        let watch = scope.spawn(|| shard::run(&service, 0));
+        let watch = scope.spawn(|| watch::run(&service, 0));
         let intake = scope.spawn(|| intake::run(&service));
         let shown = show(&service, &bank);
         if shown.is_ok() && !args.exit {

@@ -14,8 +14,9 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::{self, Health};
 use crate::inventory::Inventory;
-use crate::kafka::{Service, intake, settings, shard, topics};
+use crate::kafka::{intake, settings, topics, watch};
 use crate::metrics::Metrics;
+use crate::service::Service;
 use crate::sources::Sources;
 
 /// Run the service
@@ -127,8 +128,8 @@ fn threads(service: &Service) -> Result<(), Failure> {
         let starting = |part: &str| service.health.set_unready(part, "starting");
         let mut threads = Vec::new();
         for number in 0..shards {
-            starting(&shard::part(number));
-            threads.push(scope.spawn(move || shard::run(service, number)));
+            starting(&watch::part(number));
+            threads.push(scope.spawn(move || watch::run(service, number)));
         }
         if service.config.roles.intake {
             starting(intake::PART);

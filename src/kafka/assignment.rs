@@ -10,7 +10,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use super::{Service, Teardown, settings};
+use super::settings;
+use crate::service::Service;
+use crate::shard::Teardown;
 
 /// What the group has decided about our partitions.
 #[derive(Clone, Debug)]

@@ -7,8 +7,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assignment::Assignments;
-use super::{Teardown, settings};
+use super::settings;
 use crate::config::Start;
+use crate::shard::Teardown;
 
 /// The group's committed offset of each partition of `list`; those without one keep
 /// [`Offset::Invalid`].

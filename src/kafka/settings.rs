@@ -8,8 +8,6 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::config::Kafka;
 use crate::failure::Failure;
 
-/// Consumer group of the watch threads.
-pub const WATCH_GROUP: &str = "nhiwatch-watch";
 /// Consumer group of the intake thread.
 pub const INTAKE_GROUP: &str = "nhiwatch-intake";
 

@@ -8,9 +8,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::assignment::Assignments;
-use super::{Service, Teardown};
 use crate::config::Profile;
 use crate::failure::Failure;
+use crate::service::Service;
+use crate::shard::Teardown;
 
 /// Runs sessions of `part` until the service stops. Whatever goes wrong, the next one starts from
 /// what is committed; on the embedded broker, which cannot restore, it ends.

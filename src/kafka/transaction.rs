@@ -10,26 +10,14 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::assignment::Assignments;
-use super::{Teardown, native};
+use super::native;
+use crate::shard::Teardown;
+use crate::shard::broker::{Outbox, Outgoing};
 
 /// A transactional producer and whether a transaction is open.
 pub struct Transaction {
     producer: ThreadedProducer<DefaultProducerContext>,
     since: Option<Instant>,
-}
-
-/// A record to produce.
-pub struct Outgoing<'a> {
-    /// Where to.
-    pub topic: &'a str,
-    /// A fixed partition, or the key's own.
-    pub partition: Option<i32>,
-    /// The key, if it has one.
-    pub key: Option<&'a [u8]>,
-    /// The value; none deletes the key in a compacted topic.
-    pub value: Option<&'a [u8]>,
-    /// Headers.
-    pub headers: &'a [(&'a str, &'a str)],
 }
 
 impl Transaction {
@@ -70,11 +58,41 @@ impl Transaction {
         Ok(())
     }
 
-    /// Adds a record.
+    /// Commits the records sent and the input `offsets` together.
     ///
     /// # Errors
-    /// Where it cannot even be queued within ten seconds.
-    pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Teardown> {
+    /// Anything but a clean success. The outcome may be unknown then; only the successor's view of
+    /// what is committed counts.
+    pub fn commit(
+        &mut self,
+        offsets: &TopicPartitionList,
+        consumer: &BaseConsumer<Assignments>,
+    ) -> Result<(), Teardown> {
+        if self.since.is_none() {
+            return Ok(());
+        }
+        if offsets.count() > 0 {
+            let group = consumer.group_metadata().ok_or_else(|| {
+                Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
+            })?;
+            until_done(|| {
+                self.producer
+                    .send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))
+            })
+            .map_err(Teardown::during("adding the input offsets"))?;
+        }
+        native::flush(&self.producer, Duration::from_secs(10))
+            .map_err(Teardown::during("delivering the transaction's records"))?;
+        until_done(|| self.producer.commit_transaction(Duration::from_secs(10)))
+            .map_err(Teardown::during("committing"))?;
+        self.since = None;
+        Ok(())
+    }
+}
+
+impl Outbox for Transaction {
+    /// Waits up to ten seconds where the queue is full.
+    fn send(&self, record: &Outgoing<'_>) -> Result<(), Teardown> {
         let headers = record
             .headers
             .iter()
@@ -110,37 +128,6 @@ impl Transaction {
                 Err((error, _)) => return Err(Teardown::during("queueing a record")(error)),
             }
         }
-    }
-
-    /// Commits the records sent and the input `offsets` together.
-    ///
-    /// # Errors
-    /// Anything but a clean success. The outcome may be unknown then; only the successor's view of
-    /// what is committed counts.
-    pub fn commit(
-        &mut self,
-        offsets: &TopicPartitionList,
-        consumer: &BaseConsumer<Assignments>,
-    ) -> Result<(), Teardown> {
-        if self.since.is_none() {
-            return Ok(());
-        }
-        if offsets.count() > 0 {
-            let group = consumer.group_metadata().ok_or_else(|| {
-                Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
-            })?;
-            until_done(|| {
-                self.producer
-                    .send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))
-            })
-            .map_err(Teardown::during("adding the input offsets"))?;
-        }
-        native::flush(&self.producer, Duration::from_secs(10))
-            .map_err(Teardown::during("delivering the transaction's records"))?;
-        until_done(|| self.producer.commit_transaction(Duration::from_secs(10)))
-            .map_err(Teardown::during("committing"))?;
-        self.since = None;
-        Ok(())
     }
 }
 

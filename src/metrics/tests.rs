@@ -1,5 +1,5 @@
 use super::*;
-use crate::kafka::Teardown;
+use crate::shard::Teardown;
 
 #[test]
 fn the_registry_holds_exactly_the_names_listed() {
@@ -36,8 +36,7 @@ fn every_known_label_is_there_from_the_start() {
         }
     }
     let refused = Teardown::Refused(String::new());
-    let source = rdkafka::error::KafkaError::Canceled;
-    let kafka = Teardown::Kafka { what: "", source };
+    let kafka = Teardown::during("")(rdkafka::error::KafkaError::Canceled);
     assert_eq!(TEARDOWNS, [kafka.word(), refused.word()]);
     for word in TEARDOWNS {
         let line = format!("nhiwatch_teardowns_total{{reason=\"{word}\"}} 0\n");

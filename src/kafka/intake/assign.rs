@@ -15,7 +15,9 @@ use super::taken::Content;
 use super::{Intake, PART};
 use crate::config::{Profile, Start};
 use crate::kafka::assignment::Rebalance;
-use crate::kafka::{Service, Teardown, offsets, settings};
+use crate::kafka::{offsets, settings};
+use crate::service::Service;
+use crate::shard::Teardown;
 use crate::wire::control::Control;
 
 impl<'s> Intake<'s> {

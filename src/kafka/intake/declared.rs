@@ -14,7 +14,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::BURST;
 use crate::inventory::{Aliases, Entry};
-use crate::kafka::{Teardown, assignment, offsets, settings};
+use crate::kafka::{assignment, offsets, settings};
+use crate::shard::Teardown;
 
 /// A reader of the whole inventory topic, outside the group.
 pub(super) struct Declared {

@@ -3,17 +3,22 @@
 use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 
+use super::Teardown;
+use super::broker::{Outbox, Outgoing};
 use super::frame::{self, Progress};
-use super::transaction::{Outgoing, Transaction};
-use super::{Service, Teardown};
 use crate::alert;
 use crate::config::AlertFormat;
+use crate::service::Service;
 
 /// Adds `alert`, as a CloudEvent in the layout configured, to the transaction.
 ///
 /// # Errors
 /// Where it cannot be queued.
-pub fn alert(transaction: &Transaction, service: &Service, alert: &Alert) -> Result<(), Teardown> {
+pub(super) fn alert(
+    outbox: &impl Outbox,
+    service: &Service,
+    alert: &Alert,
+) -> Result<(), Teardown> {
     let value = match service.config.alerts.format {
         AlertFormat::Ocsf => alert::ocsf(alert),
         AlertFormat::Native => alert::native(alert),
@@ -25,7 +30,7 @@ pub fn alert(transaction: &Transaction, service: &Service, alert: &Alert) -> Res
     } else {
         "nhi.alert.updated.v1"
     };
-    transaction.send(&Outgoing {
+    outbox.send(&Outgoing {
         topic: &service.config.topics.alerts,
         partition: None,
         key: Some(alert.identity.as_bytes()),
@@ -47,8 +52,8 @@ pub fn alert(transaction: &Transaction, service: &Service, alert: &Alert) -> Res
 ///
 /// # Errors
 /// Where it cannot be queued.
-pub fn state(
-    transaction: &Transaction,
+pub(super) fn state(
+    outbox: &impl Outbox,
     service: &Service,
     partition: i32,
     engine: &mut Engine,
@@ -71,7 +76,7 @@ pub fn state(
             value,
             headers: &[],
         };
-        failed = transaction.send(&record).err();
+        failed = outbox.send(&record).err();
     };
     engine.flush(&mut send);
     // Plain fields always have a JSON form.

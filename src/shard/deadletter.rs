@@ -1,9 +1,8 @@
 //! What could not be read goes on as it was, with the reason and where it was.
 
-use rdkafka::message::Message;
-
-use super::transaction::{Outgoing, Transaction};
-use super::{Service, Teardown};
+use super::broker::{Outbox, Outgoing};
+use super::{Record, Teardown};
+use crate::service::Service;
 use crate::wire::Reject;
 
 /// A record that could not be read, and why.
@@ -22,29 +21,17 @@ pub struct DeadLetter<'r> {
     pub reject: &'r Reject,
 }
 
-impl<'r> DeadLetter<'r> {
-    /// The dead letter for `message`.
-    pub fn of(message: &'r impl Message, reject: &'r Reject) -> Self {
-        Self {
-            topic: message.topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key(),
-            value: message.payload(),
-            reject,
-        }
-    }
-
+impl DeadLetter<'_> {
     /// Adds it to the open transaction; it is there, and counted, once that commits. Key and value are
     /// cut where a topic might not take them; the header `dlq.size` says how long the value was.
     ///
     /// # Errors
     /// Where it cannot be queued.
-    pub fn send(&self, transaction: &Transaction, service: &Service) -> Result<(), Teardown> {
+    pub fn send(&self, outbox: &impl Outbox, service: &Service) -> Result<(), Teardown> {
         let partition = self.partition.to_string();
         let offset = self.offset.to_string();
         let size = self.value.map_or(0, <[u8]>::len).to_string();
-        transaction.send(&Outgoing {
+        outbox.send(&Outgoing {
             topic: &service.config.topics.deadletter,
             partition: None,
             key: self.key.map(|key| start(key, KEY_MAX)),
@@ -58,6 +45,50 @@ impl<'r> DeadLetter<'r> {
                 ("dlq.size", &size),
             ],
         })
+    }
+}
+
+/// A record of the event log that could not be read, kept until it is committed as a dead letter.
+pub struct Refused {
+    partition: i32,
+    offset: i64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    /// Why.
+    pub reject: Reject,
+}
+
+impl Refused {
+    /// Keeps as much of `record` as goes into a dead letter.
+    #[must_use]
+    pub fn of(record: &Record<'_>, reject: Reject) -> Self {
+        Self {
+            partition: record.partition,
+            offset: record.offset,
+            key: record.key.map(|key| start(key, KEY_MAX).to_vec()),
+            value: record.value.map(<[u8]>::to_vec),
+            reject,
+        }
+    }
+
+    /// Bytes kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        of(&self.key) + of(&self.value)
+    }
+
+    /// The dead letter that it becomes; it lay in `topic`.
+    #[must_use]
+    pub fn letter<'r>(&'r self, topic: &'r str) -> DeadLetter<'r> {
+        DeadLetter {
+            topic,
+            partition: self.partition,
+            offset: self.offset,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            reject: &self.reject,
+        }
     }
 }
 

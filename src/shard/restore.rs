@@ -1,0 +1,152 @@
+//! Getting a partition's state back before its first event is processed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nhiwatch_detectors::kernel::engine::{Decision, Engine};
+
+use super::frame::{self, Progress};
+use super::{Broker, GROUP, Teardown};
+use crate::config::{Start, Topics};
+
+/// A partition ready to go on.
+pub(super) struct Restored {
+    /// Its engine, with the state as of `next`.
+    pub(super) engine: Engine,
+    /// The next input offset.
+    pub(super) next: i64,
+    /// State records read.
+    pub(super) records: u64,
+}
+
+/// Reads the state of `partition`, of so many, and finds out where its input goes on.
+///
+/// The committed offset is asked for first. Its answer waits for transactions that may still change it, and
+/// once we own the partition nobody else begins one: so what is read of the state after that is as of it, or
+/// the two contradict each other for good.
+///
+/// The end of the state is asked for with a client that sees uncommitted records: the committed
+/// offset may be visible before the last transaction's mark on the state topic is, and a reader of
+/// committed records would take the state for complete one transaction too early.
+///
+/// # Errors
+/// Where Kafka does not answer, or where state and committed offset contradict each other.
+pub(super) fn restore(
+    broker: &mut impl Broker,
+    topics: &Topics,
+    start: Start,
+    decision: &Arc<Decision>,
+    (partition, partitions): (i32, i32),
+) -> Result<Restored, Teardown> {
+    let index = u32::try_from(partition).unwrap_or_default();
+    let mut engine = Engine::new(index, Arc::clone(decision));
+    let mut committed = broker.committed(partition, false)?;
+    let (progress, records) = load(broker, &topics.state, partition, &mut engine)?;
+    engine.restored();
+    if committed.is_none() && progress.is_some() {
+        committed = broker.committed(partition, true)?;
+    }
+    let next = match (committed, progress) {
+        (Some(_), Some(progress)) if progress.partitions != partitions => {
+            let (events, state) = (&topics.events, &topics.state);
+            return Err(Teardown::Refused(format!(
+                "{events} has {partitions} partitions, but the state in {state} is of {}: identities \
+                 are in other partitions than their state. Recreate {events} with {}, or delete and \
+                 recreate {state} and the group {} to learn anew",
+                progress.partitions, progress.partitions, GROUP,
+            )));
+        }
+        (Some(committed), Some(progress)) if committed == progress.next => {
+            if progress.decision != decision.digest() {
+                tracing::info!(
+                    partition,
+                    offset = committed,
+                    before = progress.decision,
+                    now = decision.digest(),
+                    "another configuration is in force from here on"
+                );
+            }
+            let (low, _) = broker.bounds(partition)?;
+            if committed < low {
+                let (events, state) = (&topics.events, &topics.state);
+                return Err(Teardown::Refused(format!(
+                    "partition {partition} of {events}: group {GROUP} goes on at {committed}, but \
+                     what came before {low} is deleted: {} records were never read. To go on without \
+                     them, delete and recreate {state} and the group to learn anew",
+                    low - committed
+                )));
+            }
+            committed
+        }
+        (None, None) if records == 0 => {
+            let (low, high) = broker.bounds(partition)?;
+            if start == Start::Latest { high } else { low }
+        }
+        (committed, _) if broker.committed(partition, committed.is_some())? != committed => {
+            // We were away for longer than the group waits.
+            return Err(Teardown::Refused(format!(
+                "partition {partition}: another process has gone on with it while it was restored"
+            )));
+        }
+        (committed, progress) => {
+            let say = |offset: Option<i64>| offset.map_or("none".to_owned(), |o| o.to_string());
+            let stored = say(progress.map(|progress| progress.next));
+            let (events, state) = (&topics.events, &topics.state);
+            return Err(Teardown::Refused(format!(
+                "partition {partition}: group {} has committed offset {} of {events}, but the \
+                 state in {state} goes on at {stored}; starting would lose or repeat events. Reset \
+                 the group's offset to {stored}, or delete and recreate {state} and the group to \
+                 learn anew",
+                GROUP,
+                say(committed),
+            )));
+        }
+    };
+    Ok(Restored {
+        engine,
+        next,
+        records,
+    })
+}
+
+/// Reads every state record of `partition` into `engine`; gives the progress and the number read.
+fn load(
+    broker: &mut impl Broker,
+    topic: &str,
+    partition: i32,
+    engine: &mut Engine,
+) -> Result<(Option<Progress>, u64), Teardown> {
+    let bounds = broker.state_bounds(partition)?;
+    if bounds.0 >= bounds.1 {
+        return Ok((None, 0));
+    }
+    let (mut progress, mut records) = (None, 0);
+    // Compaction may leave several records of one key, the newest last: later ones replace earlier.
+    let mut newest: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    broker.read_state(partition, bounds, &mut |key, value| {
+        match value {
+            Some(value) => newest.insert(key.to_vec(), value.to_vec()),
+            None => newest.remove(key),
+        };
+    })?;
+    for (key, value) in &newest {
+        let refused = |reason: String| {
+            Teardown::Refused(format!(
+                "partition {partition}: state record {} in {topic}: {reason}; delete and recreate \
+                 {topic} and the group {} to learn anew",
+                String::from_utf8_lossy(key).escape_debug(),
+                GROUP,
+            ))
+        };
+        let (_, payload) = frame::unwrap(value).map_err(refused)?;
+        if key == frame::PROGRESS {
+            progress = Some(serde_json::from_slice(payload).map_err(|e| refused(e.to_string()))?);
+        } else {
+            engine
+                .restore(key, payload)
+                .map_err(|error| refused(error.reason))?;
+        }
+        records += 1;
+    }
+    Ok((progress, records))
+}

@@ -1,0 +1,36 @@
+//! Why a thread gives up what it has.
+
+/// Why a thread gives up what it has and starts again from what is committed.
+#[derive(Debug, thiserror::Error)]
+pub enum Teardown {
+    /// The broker answered with an error, or not in time.
+    #[error("{what}: {source}")]
+    Broker {
+        /// What was being done.
+        what: &'static str,
+        /// The answer.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether another process has taken our place in the group or as a producer.
+        fenced: bool,
+    },
+    /// What is stored contradicts itself: starting would lose or repeat something.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Teardown {
+    /// The metric label.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Broker { .. } => "kafka",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Whether another process has taken our place in the group or as a producer.
+    #[must_use]
+    pub const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Broker { fenced: true, .. })
+    }
+}

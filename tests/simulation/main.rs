@@ -1,0 +1,302 @@
+//! Shards on a model of Kafka that fails in every way it can: nothing is lost, nothing is told twice.
+//!
+//! Each seed decides a run: when events come, which process works next, who is killed, sleeps through its
+//! session or meets its twin, which answers are lost, when the marks of transactions arrive. After that all
+//! is quiet and one process finishes; then the alerts and dead letters that are committed, the offsets and
+//! the state must be those of engines that nothing disturbed.
+//!
+//! `NHIWATCH_SEEDS=20000 cargo test --release --test simulation` runs so many; `NHIWATCH_SEED=7` runs the one
+//! that failed, and says what happened in it.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a run that was asked for says what happened"
+)]
+
+mod bank;
+mod dice;
+mod member;
+mod world;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bank::Outcome;
+use dice::Dice;
+use member::{Meanwhile, Mistake, Process};
+use nhiwatch::commands::run::service;
+use nhiwatch::config::Config;
+use nhiwatch::service::Service;
+use nhiwatch::shard::Shard;
+use world::{Faults, SESSION, World};
+
+/// Names of the processes of a run.
+const NAMES: [&str; 3] = ["one", "two", "three"];
+/// Steps in which things go wrong.
+const DISTURBED: usize = 600;
+
+/// One run.
+struct Run<'s> {
+    service: &'s Service,
+    world: Rc<RefCell<World>>,
+    /// The processes that work.
+    running: Vec<(&'static str, Shard<'s, Process<'s>>)>,
+    /// Why processes ended.
+    ends: BTreeMap<String, usize>,
+    mistake: Option<Mistake>,
+    says: bool,
+}
+
+impl<'s> Run<'s> {
+    fn new(service: &'s Service, seed: u64, mistake: Option<Mistake>) -> (Self, Outcome) {
+        let mut dice = Dice::new(seed, 0);
+        let partitions = 1 + dice.roll(4) as usize;
+        let events = bank::events(&mut dice, partitions);
+        let expected = Outcome::expected(service, &events);
+        let faults = Faults {
+            kill: [0, 100, 300, 1000][dice.roll(4) as usize],
+            unknown: [0, 3, 10][dice.roll(3) as usize],
+            sleep: [0, 200, 1000][dice.roll(3) as usize],
+            twin: [0, 50, 200][dice.roll(3) as usize],
+        };
+        let world = World::new(seed, faults, events);
+        let run = Self {
+            service,
+            world: Rc::new(RefCell::new(world)),
+            running: Vec::new(),
+            ends: BTreeMap::new(),
+            mistake,
+            says: std::env::var_os("NHIWATCH_SEED").is_some(),
+        };
+        (run, expected)
+    }
+
+    /// What came of the whole run.
+    fn outcome(mut self, ends: &mut BTreeMap<String, usize>) -> Outcome {
+        for _ in 0..DISTURBED {
+            self.disturb();
+        }
+        {
+            let mut world = self.world.borrow_mut();
+            world.faults = Faults {
+                kill: 0,
+                unknown: 0,
+                sleep: 0,
+                twin: 0,
+            };
+            // Whoever still runs is gone, whatever is on its way arrives.
+            world.pass(SESSION * 3);
+        }
+        self.running.clear();
+        self.say("quiet");
+        for (end, times) in &self.ends {
+            *ends.entry(end.clone()).or_default() += times;
+        }
+        self.finish()
+    }
+
+    fn disturb(&mut self) {
+        let name = {
+            let mut world = self.world.borrow_mut();
+            let span = Duration::from_millis(world.dice.roll(60));
+            world.pass(span);
+            if world.chance(40) {
+                let partitions = world.events.len() as u64;
+                let partition = world.dice.roll(partitions) as i32;
+                world.compact(partition);
+            }
+            NAMES[world.dice.roll(NAMES.len() as u64) as usize]
+        };
+        let at = self.running.iter().rposition(|(it, _)| *it == name);
+        let twin = {
+            let mut world = self.world.borrow_mut();
+            let chance = world.faults.twin;
+            world.chance(chance)
+        };
+        match at {
+            Some(at) if !twin => self.step(at),
+            _ => {
+                self.say(&format!("{name} starts"));
+                let meanwhile = Some(self.meanwhile());
+                let process = Process::start(&self.world, name, self.mistake, meanwhile);
+                self.running
+                    .push((name, Shard::new(self.service, name, process)));
+            }
+        }
+        // A namesake that another one has fenced works on until it notices.
+        let namesakes = self.running.iter().filter(|(it, _)| *it == name).count();
+        if namesakes > 1
+            && let Some(first) = self.running.iter().position(|(it, _)| *it == name)
+        {
+            self.step(first);
+        }
+    }
+
+    fn step(&mut self, at: usize) {
+        let (name, shard) = &mut self.running[at];
+        if let Err(error) = shard.step() {
+            let said = format!("{name} ends: {error}");
+            // State and offsets that do not fit each other must never be.
+            let contradicts = error.to_string().contains("would lose or repeat");
+            assert!(!contradicts, "{error}");
+            self.running.remove(at);
+            self.say(&said);
+            *self.ends.entry(error.to_string()).or_default() += 1;
+        }
+    }
+
+    /// While a process sleeps another one takes over, and is killed or goes in order.
+    fn meanwhile(&self) -> Meanwhile<'s> {
+        let (service, world, mistake) = (self.service, Rc::clone(&self.world), self.mistake);
+        Rc::new(move || {
+            let process = Process::start(&world, "relief", mistake, None);
+            let mut shard = Shard::new(service, "relief", process);
+            let (steps, in_order) = {
+                let dice = &mut world.borrow_mut().dice;
+                (dice.roll(60), dice.roll(2) == 0)
+            };
+            let worked = (0..steps).try_for_each(|_| shard.step());
+            if worked.is_ok() && in_order {
+                shard.into_broker().leave();
+            }
+        })
+    }
+
+    /// One process takes all that is left, and leaves.
+    fn finish(self) -> Outcome {
+        let process = Process::start(&self.world, "last", self.mistake, None);
+        let mut shard = Shard::new(self.service, "last", process);
+        let deadline = self.world.borrow().now + Duration::from_secs(600);
+        while !self.is_done() {
+            assert!(self.world.borrow().now < deadline, "it never ends");
+            if let Err(error) = shard.step() {
+                panic!("the last process ends: {error}");
+            }
+        }
+        // What is committed is asked of who knows nothing else.
+        shard.into_broker().leave();
+        let process = Process::start(&self.world, "reader", None, None);
+        let mut shard = Shard::new(self.service, "reader", process);
+        let mut states: BTreeSet<(i32, i64, String)> = BTreeSet::new();
+        while states.is_empty() {
+            if let Err(error) = shard.step() {
+                panic!("the state cannot be read back: {error}");
+            }
+            states = shard.digests().collect();
+        }
+        let mut world = self.world.borrow_mut();
+        world.pass(SESSION);
+        let mut outcome = Outcome {
+            states,
+            ..Outcome::default()
+        };
+        let topics = &self.service.config.topics;
+        let header = |written: &world::Written, name: &str| written.headers[name].clone();
+        for (topic, told) in &world.told {
+            for written in told.iter().filter(|written| world.is_committed(written)) {
+                let (counted, names) = if *topic == topics.alerts {
+                    (&mut outcome.alerts, ["ce_id", "revision"])
+                } else {
+                    (&mut outcome.letters, ["dlq.partition", "dlq.offset"])
+                };
+                let [one, other] = names.map(|name| header(written, name));
+                *counted.entry((one, other)).or_default() += 1;
+            }
+        }
+        outcome
+    }
+
+    /// Whether all events are committed.
+    fn is_done(&self) -> bool {
+        let world = self.world.borrow();
+        let mut all = (0..).zip(&world.events);
+        all.all(|(partition, events)| {
+            world.committed(partition).unwrap_or(0) == events.len() as i64
+        })
+    }
+
+    fn say(&self, what: &str) {
+        if self.says {
+            eprintln!("{:>9.3} s  {what}", self.world.borrow().now.as_secs_f64());
+        }
+    }
+}
+
+/// What is wrong with the run of `seed`, if anything.
+fn wrong(
+    service: &Service,
+    seed: u64,
+    mistake: Option<Mistake>,
+    ends: &mut BTreeMap<String, usize>,
+) -> Option<String> {
+    let run = || {
+        let (run, expected) = Run::new(service, seed, mistake);
+        let outcome = run.outcome(ends);
+        (outcome != expected).then(|| format!("expected {expected:#?}\nbut had {outcome:#?}"))
+    };
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    caught.unwrap_or_else(|_| Some("it ends in a panic, which is told above".to_owned()))
+}
+
+/// The seeds of this test: those asked for, else so many.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match (number("NHIWATCH_SEED"), number("NHIWATCH_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, seeds) => 0..seeds.unwrap_or(usual),
+    }
+}
+
+#[test]
+fn whatever_fails_nothing_is_lost_and_nothing_is_told_twice() {
+    let service = service(Config::default()).unwrap();
+    let (seeds, mut ends) = (seeds(500), BTreeMap::new());
+    let count = seeds.end - seeds.start;
+    for seed in seeds {
+        if let Some(wrong) = wrong(&service, seed, None, &mut ends) {
+            panic!("NHIWATCH_SEED={seed}: {wrong}");
+        }
+    }
+    println!("{count} seeds; processes ended by {ends:#?}");
+    let all = [
+        "killed",
+        "fenced",
+        "no answer in time",
+        "assignment was lost",
+    ];
+    let seen = |end: &&str| ends.keys().any(|it| it.contains(end));
+    assert!(count < 500 || all.iter().all(seen), "{ends:#?}");
+}
+
+/// Makes sure that `mistake` is found within some hundred seeds, and says in which first.
+fn is_found(mistake: Mistake) {
+    let service = service(Config::default()).unwrap();
+    let ends = &mut BTreeMap::new();
+    let is_wrong = |seed: &u64| wrong(&service, *seed, Some(mistake), ends).is_some();
+    let seeds: Vec<u64> = (0..500).filter(is_wrong).collect();
+    println!(
+        "{mistake:?}: {} of 500 seeds, {:?} first",
+        seeds.len(),
+        seeds.first()
+    );
+    assert!(!seeds.is_empty(), "{mistake:?}");
+}
+
+#[test]
+fn a_restore_that_does_not_wait_for_the_marks_is_found() {
+    is_found(Mistake::SkipBarrier);
+}
+
+#[test]
+fn offsets_that_are_committed_before_the_alerts_are_found() {
+    is_found(Mistake::OffsetsFirst);
+}
+
+#[test]
+fn a_producer_that_goes_on_after_an_unknown_result_is_found() {
+    is_found(Mistake::ReuseProducer);
+}
