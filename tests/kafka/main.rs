@@ -9,6 +9,8 @@ mod bank;
 mod broker;
 mod intake;
 mod kills;
+#[path = "../poison/mod.rs"]
+mod poison;
 mod service;
 mod sharing;
 mod topics;

@@ -155,7 +155,7 @@ impl Service {
             letters.push([
                 header("dlq.reason"),
                 place.join("/"),
-                text(message.payload().unwrap()),
+                text(message.payload().unwrap_or_default()),
             ]);
         }
         letters

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use nhiwatch::wire::{Reason, control};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
 use super::bank::events;
 use super::broker::Broker;
+use super::poison::{GOOD, poisons};
 use super::service::Service;
 use super::traces::produce;
 
@@ -40,6 +46,69 @@ fn a_poisoned_record_becomes_a_dead_letter_and_its_neighbours_go_on() {
         metrics.contains("nhiwatch_records_total{fate=\"judged\"} 2"),
         "{metrics}"
     );
+}
+
+#[test]
+fn every_poison_becomes_a_dead_letter_for_its_own_reason_and_no_neighbour_suffers() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare(&broker, "poisons", 1);
+    let topic = service.topic("events");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &broker.address)
+        .set("acks", "all")
+        .create()
+        .unwrap();
+    let send = |value: Option<&[u8]>, kind: Option<&str>| {
+        let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&topic).key("svc");
+        if let Some(value) = value {
+            record = record.payload(value);
+        }
+        if kind.is_some() {
+            let key = control::HEADER;
+            record = record.headers(OwnedHeaders::new().insert(Header { key, value: kind }));
+        }
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    };
+    // What no topic takes by default cannot come.
+    let fits = |(_, poison, _): &(&str, Vec<u8>, Reason)| poison.len() < 1_000_000;
+    let poisons: Vec<_> = poisons().into_iter().filter(fits).collect();
+    let mut expected: Vec<(&str, String)> = Vec::new();
+    for (_, poison, reason) in &poisons {
+        send(Some(poison), None);
+        send(Some(GOOD.as_bytes()), None);
+        expected.push((reason.word(), String::from_utf8_lossy(poison).into_owned()));
+    }
+    send(None, None);
+    expected.push(("empty", String::new()));
+    send(Some(b"{}"), Some(&"x".repeat(64 << 10)));
+    expected.push(("control", "{}".to_owned()));
+    send(Some(GOOD.as_bytes()), None);
+    producer.flush(Duration::from_secs(10)).unwrap();
+    assert!(expected.len() >= 20, "{}", expected.len());
+    service.start();
+    service.wait_for_committed(2 * poisons.len() as i64 + 3);
+    service.drain();
+    let letters = service.dead_letters();
+    let letters: Vec<(&str, String)> = letters
+        .iter()
+        .map(|[reason, _, value]| (reason.as_str(), value.clone()))
+        .collect();
+    assert_eq!(letters.len(), expected.len());
+    for (letter, expected) in letters.iter().zip(&expected) {
+        assert_eq!(
+            letter.0,
+            expected.0,
+            "{}",
+            &expected.1[..expected.1.len().min(80)]
+        );
+        assert!(letter.1 == expected.1, "another value: {}", expected.0);
+    }
+    let judged = format!(
+        "nhiwatch_records_total{{fate=\"judged\"}} {}",
+        poisons.len() + 1
+    );
+    let metrics = service.last_metrics();
+    assert!(metrics.contains(&judged), "{metrics}");
 }
 
 #[test]
