@@ -13,6 +13,11 @@ check:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
+# Shards on a model of Kafka that fails, for so many seeds; then the service on a real Kafka
+faults SEEDS="20000":
+    NHIWATCH_SEEDS={{SEEDS}} cargo test --test simulation whatever -- --nocapture
+    cargo test --test kafka
+
 # The speed of the engine
 bench *ARGS:
     cargo bench --workspace {{ARGS}}

@@ -103,7 +103,7 @@ impl Paths {
     }
 }
 
-/// Ways that are kept: who goes more of them explores.
+/// Steps of ways that are kept: who takes more of them explores.
 const KINDS_MAX: usize = 256;
 /// From so many trials on, one whose sessions so often go another way explores.
 const EXPLORES_FROM: u32 = 64;

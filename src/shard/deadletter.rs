@@ -59,7 +59,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Keeps as much of `record` as goes into a dead letter.
+    /// Keeps the value of `record`, whose whole size a dead letter tells, and as much of its key as goes into one.
     #[must_use]
     pub fn of(record: &Record<'_>, reject: Reject) -> Self {
         Self {

@@ -47,7 +47,7 @@ pub struct Shard<'s, B> {
 /// What came of the records since the last commit.
 #[derive(Default)]
 struct Pending {
-    /// When the first of them was taken.
+    /// When the wait began that brought the first of them.
     since: Option<Duration>,
     /// How many were taken.
     taken: usize,

@@ -31,7 +31,7 @@ use member::{Meanwhile, Mistake, Process};
 use nhiwatch::commands::run::service;
 use nhiwatch::config::Config;
 use nhiwatch::service::Service;
-use nhiwatch::shard::Shard;
+use nhiwatch::shard::{Shard, Teardown};
 use world::{Faults, SESSION, World};
 
 /// Names of the processes of a run.
@@ -140,9 +140,7 @@ impl<'s> Run<'s> {
         let (name, shard) = &mut self.running[at];
         if let Err(error) = shard.step() {
             let said = format!("{name} ends: {error}");
-            // State and offsets that do not fit each other must never be.
-            let contradicts = error.to_string().contains("would lose or repeat");
-            assert!(!contradicts, "{error}");
+            hold_true(&error);
             self.running.remove(at);
             self.say(&said);
             *self.ends.entry(error.to_string()).or_default() += 1;
@@ -160,8 +158,10 @@ impl<'s> Run<'s> {
                 (dice.roll(60), dice.roll(2) == 0)
             };
             let worked = (0..steps).try_for_each(|_| shard.step());
-            if worked.is_ok() && in_order {
-                shard.into_broker().leave();
+            match worked {
+                Ok(()) if in_order => shard.into_broker().leave(),
+                Ok(()) => {}
+                Err(error) => hold_true(&error),
             }
         })
     }
@@ -224,6 +224,12 @@ impl<'s> Run<'s> {
             eprintln!("{:>9.3} s  {what}", self.world.borrow().now.as_secs_f64());
         }
     }
+}
+
+/// State and offsets that do not fit each other must never be.
+fn hold_true(error: &Teardown) {
+    let contradicts = error.to_string().contains("would lose or repeat");
+    assert!(!contradicts, "{error}");
 }
 
 /// What is wrong with the run of `seed`, if anything.
