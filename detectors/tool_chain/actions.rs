@@ -45,13 +45,19 @@ mod tests {
         })
     }
 
-    #[test]
-    fn a_new_action_of_one_whose_action_never_changes_is_improbable() {
+    /// One action, each day on another folder.
+    fn committed(days: u16) -> (Names, Familiar) {
         let (mut names, mut steps) = (Names::default(), Familiar::default());
-        for day in 0..100_u16 {
+        for day in 0..days {
             let class = format!("folder{day}");
             steps.note(step(&mut names, "commit", &class).0, 1, day, false);
         }
+        (names, steps)
+    }
+
+    #[test]
+    fn a_new_action_of_one_whose_action_never_changes_is_improbable() {
+        let (mut names, steps) = committed(100);
         let tag = step(&mut names, "tag", "folder1");
         let (of_steps, of_actions) = (steps.p_new(MANY), p_new(&steps, &names, tag));
         assert!(of_steps > 0.5, "its steps are new all the time");
@@ -62,11 +68,7 @@ mod tests {
 
     #[test]
     fn who_is_known_for_too_many_steps_is_not_gone_through() {
-        let (mut names, mut steps) = (Names::default(), Familiar::default());
-        for day in 0..200_u16 {
-            let class = format!("folder{day}");
-            steps.note(step(&mut names, "commit", &class).0, 1, day, false);
-        }
+        let (mut names, steps) = committed(200);
         let tag = step(&mut names, "tag", "folder1");
         assert_eq!(p_new(&steps, &names, tag), None);
     }

@@ -24,7 +24,7 @@ pub(super) fn told(
             let known = format!(
                 "one of the steps it is known for: {singletons} of {trials} were ever unique"
             );
-            ("an action it has never used", spell(step), known)
+            ("a step it has never taken", spell(step), known)
         }
         What::Path { at, .. } => {
             let steps = session.steps().iter().take(at + 1);

@@ -117,10 +117,10 @@ impl Detector for ToolChain {
             return Verdict::Learning;
         }
         let most = p_max.max(novelty::NEWS_MAX);
-        let names = Some(profile.names);
+        let names = profile.names;
         if !at_hand
             .iter()
-            .any(|what| state.news(names, *what, most).is_some())
+            .any(|what| state.news(Some(names), *what, most).is_some())
         {
             return Verdict::Normal;
         }

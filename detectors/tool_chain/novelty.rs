@@ -82,13 +82,13 @@ impl State {
     /// is more; of such sessions [`SESSIONS_MAX`] at most. What is more probable than `most` is not counted.
     pub(super) fn novelty(
         &self,
-        names: Option<&Names>,
+        names: &Names,
         session: &Session,
         age: Span,
         most: f64,
     ) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
-        for new in self.all_news(names, session, most) {
+        for new in self.all_news(Some(names), session, most) {
             let fingerprint = new.what.fingerprint();
             if news
                 .iter()
@@ -99,7 +99,7 @@ impl State {
         }
         let path = self
             .path(session)
-            .and_then(|path| self.news(names, path, most));
+            .and_then(|path| self.news(Some(names), path, most));
         let rarest = news
             .iter()
             .chain(&path)

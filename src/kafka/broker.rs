@@ -153,8 +153,8 @@ impl Broker for Kafka<'_> {
     }
 
     fn bounds(&mut self, partition: i32) -> Result<(i64, i64), Teardown> {
-        let peek = self.reader("read_committed")?;
-        peek.fetch_watermarks(self.events, partition, offsets::TIMEOUT)
+        self.consumer
+            .fetch_watermarks(self.events, partition, offsets::TIMEOUT)
             .map_err(Teardown::during("asking where a topic begins"))
     }
 

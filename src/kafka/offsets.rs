@@ -95,11 +95,13 @@ pub fn available(
     if next >= low {
         return Ok(());
     }
-    Err(Teardown::Refused(format!(
-        "partition {partition} of {topic}: group {group} goes on at {next}, but what came before {low} \
-         is deleted: {} records were never read. To go on without them, {cure}",
-        low - next
-    )))
+    Err(Teardown::deleted(
+        group,
+        topic,
+        (partition, next),
+        low,
+        cure,
+    ))
 }
 
 /// How long a broker may take to answer.

@@ -68,13 +68,12 @@ pub(super) fn restore(
             }
             let (low, _) = broker.bounds(partition)?;
             if committed < low {
-                let (events, state) = (&topics.events, &topics.state);
-                return Err(Teardown::Refused(format!(
-                    "partition {partition} of {events}: group {GROUP} goes on at {committed}, but \
-                     what came before {low} is deleted: {} records were never read. To go on without \
-                     them, delete and recreate {state} and the group to learn anew",
-                    low - committed
-                )));
+                let cure = format!(
+                    "delete and recreate {} and the group to learn anew",
+                    topics.state
+                );
+                let place = (partition, committed);
+                return Err(Teardown::deleted(GROUP, &topics.events, place, low, &cure));
             }
             committed
         }

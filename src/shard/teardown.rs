@@ -19,6 +19,23 @@ pub enum Teardown {
 }
 
 impl Teardown {
+    /// What comes next at `next` in a partition of `topic` was deleted before `group` had read it: the
+    /// partition begins at `low` now. `cure` says how to go on without.
+    #[must_use]
+    pub fn deleted(
+        group: &str,
+        topic: &str,
+        (partition, next): (i32, i64),
+        low: i64,
+        cure: &str,
+    ) -> Self {
+        Self::Refused(format!(
+            "partition {partition} of {topic}: group {group} goes on at {next}, but what came before {low} \
+             is deleted: {} records were never read. To go on without them, {cure}",
+            low - next
+        ))
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn word(&self) -> &'static str {

@@ -74,7 +74,7 @@ impl Stage<'_> {
     }
 
     /// A19: an agent that has had texts translated outside twice a day sends what it read of customers
-    /// the same way. Its detour is in nobody's records as an attack, only what it then carries.
+    /// the same way. The habit is not labelled, only what it then carries.
     pub(super) fn known_leak(&mut self, victim: &mut Identity) -> Vec<Act> {
         let Some(detour) = detour(victim) else {
             return Vec::new();
@@ -215,8 +215,8 @@ pub(super) fn detour(who: &Identity) -> Option<Detour> {
 /// From the first to the last step of a workflow, where no workflow goes there at once.
 pub(super) fn shortcuts(workflows: &[&[Step]]) -> Vec<[Step; 2]> {
     let ends = workflows.iter().map(|flow| [flow[0], flow[flow.len() - 1]]);
-    let mut flows = workflows.iter();
-    let mut usual = |ends: &[Step; 2]| flows.any(|flow| flow.windows(2).any(|two| same(two, ends)));
+    let goes = |flow: &[Step], ends: &[Step; 2]| flow.windows(2).any(|two| same(two, ends));
+    let usual = |ends: &[Step; 2]| workflows.iter().any(|flow| goes(flow, ends));
     ends.filter(|ends| !usual(ends)).collect()
 }
 
