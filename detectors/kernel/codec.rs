@@ -20,7 +20,7 @@ pub const META: &[u8] = b"\0meta";
 const STORMS: &[u8] = b"\0storms";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 20;
+const LAYOUT: u8 = 21;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]

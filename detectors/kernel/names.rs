@@ -6,7 +6,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::event::Event;
 
-/// What an identity did in one step: an action on a class of resources, as a hash.
+/// What an identity did in one step: an action on a class of resources at a venue, as a hash, of which the
+/// upper half is of the action alone.
 #[derive(
     Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize,
 )]
@@ -23,7 +24,14 @@ impl Symbol {
         if let Some(venue) = event.venue {
             hash = hash.rotate_left(17) ^ xxh3_64(venue.as_bytes());
         }
-        Self((hash as u32).max(2))
+        let action = xxh3_64(event.action.as_bytes()) >> 48;
+        Self((action as u32) << 16 | u32::from(hash as u16))
+    }
+
+    /// That of its action, whatever it is done to: of two actions in 65,536 it is the same.
+    #[must_use]
+    pub const fn action(self) -> u32 {
+        self.0 >> 16
     }
 }
 
@@ -84,15 +92,6 @@ impl Names {
             Some(name) => name.to_string(),
             None => format!("#{:08x}", symbol.0),
         }
-    }
-
-    /// The action of `symbol`, without what it is done to, if it has a name.
-    #[must_use]
-    pub fn action(&self, symbol: Symbol) -> Option<&str> {
-        let name = self.known.get(&symbol)?;
-        let until = [" [", " @"].map(|mark| name.find(mark));
-        let until = until.into_iter().flatten().min();
-        Some(&name[..until.unwrap_or(name.len())])
     }
 
     /// The names noted since the last call, in order.

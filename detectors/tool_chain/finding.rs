@@ -20,9 +20,10 @@ pub(super) fn told(
     let spell = |symbol| profile.names.spell(symbol);
     let (what, new, known) = match first.what {
         What::Step(step) => {
-            let (singletons, trials) = (state.steps.singletons(), state.steps.trials());
+            let (kind, rate) = state.rate(step);
+            let (singletons, trials) = (rate.singletons(), rate.trials());
             let known = format!(
-                "one of the steps it is known for: {singletons} of {trials} were ever unique"
+                "one of the {kind} it is known for: {singletons} of {trials} were ever unique"
             );
             ("a step it has never taken", spell(step), known)
         }
@@ -54,9 +55,10 @@ pub(super) fn told(
     };
     let mut evidence = evidence([("new", new.clone())]);
     let mut say = |name: &str, fact: String| evidence.push((name.to_owned().into(), fact));
-    if let What::Step(_) = first.what {
-        say("trials", state.steps.trials().to_string());
-        say("singletons", state.steps.singletons().to_string());
+    if let What::Step(step) = first.what {
+        let (_, rate) = state.rate(step);
+        say("trials", rate.trials().to_string());
+        say("singletons", rate.singletons().to_string());
     }
     let at_hand = profile.now.place.and_then(|place| place.target);
     if let (What::Target(target), Some(resource)) = (first.what, event.resource)

@@ -1,6 +1,5 @@
 #![doc = include_str!("README.md")]
 
-mod actions;
 mod finding;
 mod novelty;
 mod paths;
@@ -20,6 +19,7 @@ use crate::kernel::detector::{
 use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
 use crate::kernel::flow::{Flow, Flows};
+use crate::kernel::names::Symbol;
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
 use crate::kernel::trail::{Place, Session};
@@ -56,6 +56,8 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     steps: Familiar,
+    /// The actions of the steps, whatever they were done to.
+    actions: Familiar,
     paths: Paths,
     flows: Familiar,
     targets: Targets,
@@ -75,7 +77,7 @@ impl Detector for ToolChain {
     };
     type Config = Config;
     type State = State;
-    const STATE_VERSION: u8 = 6;
+    const STATE_VERSION: u8 = 7;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
@@ -109,7 +111,7 @@ impl Detector for ToolChain {
             return Verdict::Normal;
         }
         // What looks new may be what was forgotten.
-        at_hand.retain(|what| !state.forgot(what));
+        at_hand.retain(|what| !state.forgot(*what));
         let first_sink = sink && at_hand.iter().any(What::is_first_act);
         let p_max = if first_sink { most } else { self.p_max() };
         at_hand.retain(|what| !what.is_first_act() || least <= p_max);
@@ -117,14 +119,10 @@ impl Detector for ToolChain {
             return Verdict::Learning;
         }
         let most = p_max.max(novelty::NEWS_MAX);
-        let names = profile.names;
-        if !at_hand
-            .iter()
-            .any(|what| state.news(Some(names), *what, most).is_some())
-        {
+        if !at_hand.iter().any(|what| state.news(*what, most).is_some()) {
             return Verdict::Normal;
         }
-        match state.novelty(names, session, profile.age(event), most) {
+        match state.novelty(session, profile.age(event), most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: self.p_max(),
@@ -157,6 +155,10 @@ impl Detector for ToolChain {
             let times = same.len() as u32;
             state.steps.note(same[0], times, day, session.suspect);
         }
+        for same in steps.chunk_by(|a, b| Symbol(*a).action() == Symbol(*b).action()) {
+            let (action, times) = (Symbol(same[0]).action(), same.len() as u32);
+            state.actions.note(action, times, day, session.suspect);
+        }
     }
 
     fn story(&self, profile: &Profile<'_>, state: &State) -> Evidence {
@@ -179,7 +181,7 @@ impl ToolChain {
             flow.is_sensitive() && (new || flow.goes_outside())
         });
         let first = at_hand.iter().any(|what| match what {
-            What::Target(_) => state.news(None, *what, self.p_max()).is_some(),
+            What::Target(_) => state.news(*what, self.p_max()).is_some(),
             _ => what.is_first_act(),
         });
         if leaks {

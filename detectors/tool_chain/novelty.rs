@@ -2,11 +2,12 @@
 
 use arrayvec::ArrayVec;
 
-use super::{State, actions};
+use super::State;
 #[cfg(feature = "ablation")]
 use crate::kernel::ablation;
 use crate::kernel::flow::Flow;
-use crate::kernel::names::{Names, Symbol};
+use crate::kernel::familiar::Familiar;
+use crate::kernel::names::Symbol;
 use crate::kernel::time::Span;
 use crate::kernel::trail::{Place, Session, Target};
 
@@ -77,18 +78,17 @@ impl State {
     ///
     /// What is new within a day mostly has one cause. Its p-value is that of the rarest of it, times
     /// their number, times `r^(n - 1)`: `r` is the chance that what was new once brings something
-    /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. As
-    /// many count as there are different new things, or sessions that went a new way as a whole, whichever
-    /// is more; of such sessions [`SESSIONS_MAX`] at most. What is more probable than `most` is not counted.
+    /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. What is
+    /// counted is different new things, or sessions that went a new way as a whole, [`SESSIONS_MAX`] at most,
+    /// whichever is the less probable. What is more probable than `most` is not counted.
     pub(super) fn novelty(
         &self,
-        names: &Names,
         session: &Session,
         age: Span,
         most: f64,
     ) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
-        for new in self.all_news(Some(names), session, most) {
+        for new in self.all_news(session, most) {
             let fingerprint = new.what.fingerprint();
             if news
                 .iter()
@@ -99,7 +99,7 @@ impl State {
         }
         let path = self
             .path(session)
-            .and_then(|path| self.news(Some(names), path, most));
+            .and_then(|path| self.news(path, most));
         let rarest = news
             .iter()
             .chain(&path)
@@ -118,20 +118,19 @@ impl State {
                 _ => things += usize::from(!again),
             }
         }
-        let sessions = sessions.min(SESSIONS_MAX);
-        let (together, seldom) = if sessions >= things {
-            (sessions, FURTHER_SESSION)
-        } else {
-            (things, FURTHER)
-        };
         let first = news.into_iter().next().or(path)?;
         let known = match first.what {
             What::Path { .. } => self.paths.known(),
             _ => &self.steps,
         };
         let a_day = known.p_new(FEW) * f64::from(known.trials()) / age.days().max(1.0);
-        let further = seldom.max(1.0 - libm::exp(-a_day));
-        let chance = together as f64 * libm::pow(further, together as f64 - 1.0);
+        let by_chance = 1.0 - libm::exp(-a_day);
+        let of_things = chance(things, FURTHER.max(by_chance));
+        let of_sessions = chance(sessions.min(SESSIONS_MAX), FURTHER_SESSION.max(by_chance));
+        let (together, chance) = match of_sessions < of_things {
+            true => (sessions, of_sessions),
+            false => (things.max(1), of_things),
+        };
         Some(Novelty {
             p: (rarest * chance).min(1.0),
             first,
@@ -143,14 +142,10 @@ impl State {
     ///
     /// The null hypothesis is that the identity does new things at the rate at which it has lately done
     /// them (Good and Turing, see `Familiar::p_new`). Steps, paths, flows and targets are tests of their
-    /// own: see [`SHARE`]. An action that was never used on anything is judged at the rate of new actions,
-    /// where its step can be spelt with `names`.
-    pub(super) fn news(&self, names: Option<&Names>, what: What, most: f64) -> Option<News> {
+    /// own: see [`SHARE`].
+    pub(super) fn news(&self, what: What, most: f64) -> Option<News> {
         let p = match what {
-            What::Step(step) => {
-                let action = names.and_then(|names| actions::p_new(&self.steps, names, step));
-                action.unwrap_or_else(|| self.steps.p_new(MANY))
-            }
+            What::Step(step) => self.rate(step).1.p_new(MANY),
             What::Path { day, .. } => self.paths.p_new(day),
             What::Flow(_) => self.flows.p_new(MANY),
             What::Target(target) => self.targets.p_new(&target)?,
@@ -159,9 +154,22 @@ impl State {
         (p <= most).then_some(News { what, p })
     }
 
+    /// By what the new `step` is judged, with its name: the steps, or, where its action was never used on anything and
+    /// new actions are rarer, the actions.
+    ///
+    /// The rarer of the two needs no correction: who takes a new action takes a new step, so that what is
+    /// told of at a level is always all of the one or all of the other.
+    pub(super) fn rate(&self, step: Symbol) -> (&'static str, &Familiar) {
+        let rarer = self.actions.p_new(MANY) < self.steps.p_new(MANY);
+        match rarer && !self.actions.knows(step.action()) {
+            true => ("actions", &self.actions),
+            false => ("steps", &self.steps),
+        }
+    }
+
     /// Whether something was forgotten that may have been `what`.
-    pub(super) const fn forgot(&self, what: &What) -> bool {
-        what.is_first_act() && self.steps.forgets()
+    pub(super) fn forgot(&self, what: What) -> bool {
+        matches!(what, What::Step(step) if self.rate(step).1.forgets())
     }
 
     /// Remembers for a day what was new in `session`, which has ended.
@@ -169,12 +177,12 @@ impl State {
         let now = session.last();
         self.fresh.retain(|(_, ts)| now.since(*ts) < Span::DAY);
         let news: ArrayVec<u32, NEWS_KEPT> = self
-            .all_news(None, session, NEWS_MAX)
+            .all_news(session, NEWS_MAX)
             .map(|new| new.what.fingerprint())
             .collect();
         let path = self
             .path(session)
-            .and_then(|path| self.news(None, path, NEWS_MAX));
+            .and_then(|path| self.news(path, NEWS_MAX));
         let path = path.map(|path| path.what.fingerprint());
         for new in news.into_iter().chain(path) {
             if new == A_PATH || self.fresh.iter().all(|(gram, _)| *gram != new) {
@@ -189,7 +197,6 @@ impl State {
     /// All that is new in `session` but its path, steps first.
     fn all_news(
         &self,
-        names: Option<&Names>,
         session: &Session,
         most: f64,
     ) -> impl Iterator<Item = News> {
@@ -200,7 +207,7 @@ impl State {
             .iter()
             .filter_map(|target| self.target(*target));
         let all = steps.chain(flows).chain(targets);
-        all.filter_map(move |what| self.news(names, what, most))
+        all.filter_map(move |what| self.news(what, most))
             .take(NEWS_KEPT)
     }
 
@@ -238,6 +245,12 @@ impl State {
     pub(super) fn p_least(&self) -> f64 {
         self.steps.p_new_least(MANY) / SHARE
     }
+}
+
+/// How probable `n` things are together, as a multiple of one: `n r^(n - 1)`, and 1 of none.
+fn chance(n: usize, r: f64) -> f64 {
+    let n = n.max(1) as f64;
+    n * libm::pow(r, n - 1.0)
 }
 
 /// The share of the error that each of the four gets: half, not a quarter, for one event is seldom news in

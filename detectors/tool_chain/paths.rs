@@ -9,7 +9,12 @@ use crate::kernel::trail::{Session, fingerprint};
 
 /// The ways that sessions were seen to go, step by step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Paths(Familiar);
+pub(super) struct Paths {
+    known: Familiar,
+    /// Sessions since it was last asked whether the identity explores, and those of them that went a new way.
+    sessions: u8,
+    strayed: u8,
+}
 
 impl Paths {
     /// The first step at which `session` goes as none did before its day; nothing where that would tell
@@ -29,33 +34,46 @@ impl Paths {
 
     /// The chance that a session of day `day` takes a step by which it goes as none did before that day.
     pub(super) fn p_new(&self, day: u16) -> f64 {
-        self.0.p_new_before(day, FEW)
+        self.known.p_new_before(day, FEW)
     }
 
     /// What was seen of it so far.
     pub(super) const fn known(&self) -> &Familiar {
-        &self.0
+        &self.known
     }
 
     /// Takes in how a session of day `day` went, which has ended.
     pub(super) fn learn(&mut self, session: &Session, day: u16) {
-        for at in 0..session.steps().len() {
-            if self.0.forgets() {
+        let ways = (0..session.steps().len()).map_while(|at| session.path(at));
+        let mut strays = None;
+        for way in ways {
+            if self.known.forgets() {
                 return;
             }
-            let Some(path) = session.path(at) else {
-                return;
-            };
-            let full = self.0.kinds() >= KINDS_MAX && !self.0.has(path);
-            // What came with an alert must not make it pass for one that explores.
-            if session.suspect && full {
-                return;
+            let new = !self.known.has(way);
+            strays = Some(new || strays == Some(true));
+            match (new && self.known.kinds() >= KINDS_MAX, session.suspect) {
+                // What came with an alert must not make it pass for one that explores.
+                (true, true) => return,
+                (true, false) => return self.known.give_up(),
+                (false, _) => self.known.note(way, 1, day, session.suspect),
             }
-            self.0.note(path, 1, day, session.suspect);
-            let explores = self.0.trials() >= EXPLORES_FROM && self.0.p_new(1.0) > EXPLORES;
-            if !session.suspect && (explores || full) {
-                self.0.give_up();
+        }
+        // A session whose start is not known went no way.
+        if let Some(strays) = strays.filter(|_| !session.suspect) {
+            self.count(strays);
+        }
+    }
+
+    /// Counts a session, and asks once in a while whether the identity goes another way all the time.
+    fn count(&mut self, strays: bool) {
+        self.sessions += 1;
+        self.strayed += u8::from(strays);
+        if self.sessions == ASKED_AFTER {
+            if self.strayed > STRAYED_MAX {
+                self.known.give_up();
             }
+            (self.sessions, self.strayed) = (0, 0);
         }
     }
 
@@ -90,21 +108,66 @@ impl Paths {
     /// Sessions that began with `way`, where that is known.
     fn times(&self, way: &[Symbol]) -> u32 {
         let path = fingerprint(way);
-        match self.0.knows(path) {
-            true => self.0.times(path),
+        match self.known.knows(path) {
+            true => self.known.times(path),
             false => 0,
         }
     }
 
     fn is_new(&self, session: &Session, at: usize) -> bool {
         let day = session.last().day_number();
-        let new = |path| !self.0.knew(path, day);
-        !self.0.forgets() && session.path(at).is_some_and(new)
+        let new = |path| !self.known.knew(path, day);
+        !self.known.forgets() && session.path(at).is_some_and(new)
     }
 }
 
 /// Steps of ways that are kept: who takes more of them explores.
-const KINDS_MAX: usize = 256;
-/// From so many trials on, one whose sessions so often go another way explores.
-const EXPLORES_FROM: u32 = 64;
-const EXPLORES: f64 = 0.2;
+const KINDS_MAX: usize = 512;
+/// It is asked so many sessions after the last time whether the identity explores: it does if more than so
+/// many of them went a way that none went before.
+const ASKED_AFTER: u8 = 64;
+const STRAYED_MAX: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::event::Event;
+    use crate::kernel::time::Timestamp;
+    use crate::kernel::trail::Trail;
+
+    /// Learns of `sessions` sessions, an hour apart, of which each goes through the steps that `recipe` gives.
+    fn learned(sessions: i64, recipe: impl Fn(i64) -> Vec<String>) -> Paths {
+        let (mut paths, mut trail) = (Paths::default(), Trail::default());
+        for hour in 0..sessions {
+            for action in recipe(hour) {
+                let event = Event {
+                    ts: Timestamp::from_seconds(hour * 3_600),
+                    action: &action,
+                    ..Event::default()
+                };
+                let ended = |session: Session| paths.learn(&session, session.last().day_number());
+                trail.step(&event, Symbol::of(&event), ended);
+            }
+        }
+        paths
+    }
+
+    fn steps(name: impl Fn(i64) -> String) -> Vec<String> {
+        (0..16).map(name).collect()
+    }
+
+    #[test]
+    fn who_follows_some_long_recipes_is_known_for_them() {
+        let paths = learned(400, |n| steps(|at| format!("recipe{} step{at}", n * n % 11)));
+        assert!(!paths.known.forgets());
+        assert!(paths.p_new(60) < 0.01);
+    }
+
+    #[test]
+    fn who_goes_another_way_all_the_time_is_given_up() {
+        let paths = learned(80, |n| vec![format!("step{}", n % 7), format!("step{n}")]);
+        assert!(paths.known.forgets());
+        let too_long = learned(40, |n| steps(|at| format!("session{n} step{at}")));
+        assert!(too_long.known.forgets());
+    }
+}
