@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -26,13 +26,22 @@ use crate::metrics::Metrics;
 
 /// Whether the process does its work, and if not, which part of it does not, and why.
 #[derive(Debug)]
-pub struct Health(Mutex<BTreeMap<String, String>>);
+pub struct Health(Mutex<BTreeMap<String, Obstacle>>);
+
+/// What keeps a part from its work.
+#[derive(Debug)]
+struct Obstacle {
+    reason: String,
+    /// From when on.
+    from: Instant,
+}
 
 impl Default for Health {
     /// Not ready: whoever starts the parts says so with [`Health::set_ready`] for `start`.
     fn default() -> Self {
-        let starting = ("start".to_owned(), "starting".to_owned());
-        Self(Mutex::new(BTreeMap::from([starting])))
+        let health = Self(Mutex::default());
+        health.set_unready("start", "starting");
+        health
     }
 }
 
@@ -44,20 +53,33 @@ impl Health {
 
     /// `part` does not do its work, for this reason.
     pub fn set_unready(&self, part: &str, reason: impl Into<String>) {
-        self.obstacles().insert(part.to_owned(), reason.into());
+        let (reason, from) = (reason.into(), Instant::now());
+        self.obstacles()
+            .insert(part.to_owned(), Obstacle { reason, from });
+    }
+
+    /// `part`, which does its work, waits for something: where that takes longer than `time`, and it does not
+    /// say before that it is ready again, it does not do its work, for this reason.
+    pub fn set_waiting(&self, part: &str, reason: &str, time: Duration) {
+        let mut obstacles = self.obstacles();
+        if !obstacles.contains_key(part) {
+            let (reason, from) = (reason.to_owned(), Instant::now() + time);
+            obstacles.insert(part.to_owned(), Obstacle { reason, from });
+        }
     }
 
     /// Nothing where every part does its work, else which does not and why.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
-        let obstacles = self.obstacles();
+        let (obstacles, now) = (self.obstacles(), Instant::now());
         let named = obstacles
             .iter()
-            .map(|(part, reason)| format!("{part}: {reason}"));
+            .filter(|(_, obstacle)| obstacle.from <= now)
+            .map(|(part, obstacle)| format!("{part}: {}", obstacle.reason));
         Some(named.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
     }
 
-    fn obstacles(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn obstacles(&self) -> MutexGuard<'_, BTreeMap<String, Obstacle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,6 +250,20 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
+    }
+
+    #[test]
+    fn who_waits_for_too_long_does_not_do_its_work() {
+        let health = Health::default();
+        health.set_ready("start");
+        health.set_waiting("shard 0", "a commit does not end", Duration::from_secs(60));
+        assert_eq!(health.obstacle(), None);
+        health.set_ready("shard 0");
+        health.set_waiting("shard 0", "a commit does not end", Duration::ZERO);
+        let obstacle = Some("shard 0: a commit does not end".to_owned());
+        assert_eq!(health.obstacle(), obstacle);
+        health.set_waiting("shard 0", "another", Duration::ZERO);
+        assert_eq!(health.obstacle(), obstacle, "the first reason stays");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -5,8 +5,8 @@ use arrayvec::ArrayVec;
 use super::State;
 #[cfg(feature = "ablation")]
 use crate::kernel::ablation;
-use crate::kernel::flow::Flow;
 use crate::kernel::familiar::Familiar;
+use crate::kernel::flow::Flow;
 use crate::kernel::names::Symbol;
 use crate::kernel::time::Span;
 use crate::kernel::trail::{Place, Session, Target};
@@ -81,12 +81,7 @@ impl State {
     /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. What is
     /// counted is different new things, or sessions that went a new way as a whole, [`SESSIONS_MAX`] at most,
     /// whichever is the less probable. What is more probable than `most` is not counted.
-    pub(super) fn novelty(
-        &self,
-        session: &Session,
-        age: Span,
-        most: f64,
-    ) -> Option<Novelty> {
+    pub(super) fn novelty(&self, session: &Session, age: Span, most: f64) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
         for new in self.all_news(session, most) {
             let fingerprint = new.what.fingerprint();
@@ -97,9 +92,7 @@ impl State {
                 news.push(new);
             }
         }
-        let path = self
-            .path(session)
-            .and_then(|path| self.news(path, most));
+        let path = self.path(session).and_then(|path| self.news(path, most));
         let rarest = news
             .iter()
             .chain(&path)
@@ -195,11 +188,7 @@ impl State {
     }
 
     /// All that is new in `session` but its path, steps first.
-    fn all_news(
-        &self,
-        session: &Session,
-        most: f64,
-    ) -> impl Iterator<Item = News> {
+    fn all_news(&self, session: &Session, most: f64) -> impl Iterator<Item = News> {
         let steps = session.steps().iter().filter_map(|step| self.step(*step));
         let flows = session.flows().iter().filter_map(|flow| self.flow(flow));
         let targets = session

@@ -158,7 +158,9 @@ mod tests {
 
     #[test]
     fn who_follows_some_long_recipes_is_known_for_them() {
-        let paths = learned(400, |n| steps(|at| format!("recipe{} step{at}", n * n % 11)));
+        let paths = learned(400, |n| {
+            steps(|at| format!("recipe{} step{at}", n * n % 11))
+        });
         assert!(!paths.known.forgets());
         assert!(paths.p_new(60) < 0.01);
     }

@@ -34,9 +34,9 @@ use crate::inventory::Aliases;
 use crate::metrics::{Intake as Outcome, Role};
 use crate::partition;
 use crate::service::Service;
-use crate::shard::Teardown;
 use crate::shard::broker::{Outbox, Outgoing};
 use crate::shard::deadletter::DeadLetter;
+use crate::shard::{PATIENCE, Teardown};
 use crate::wire::Reason;
 use crate::wire::control::{self, Control};
 
@@ -322,6 +322,8 @@ impl<'s> Intake<'s> {
                 .add_partition_offset(&lane.topic, lane.partition, Offset::Offset(lane.next))
                 .map_err(Teardown::during("adding the raw topics' offsets"))?;
         }
+        let health = &self.service.health;
+        health.set_waiting(PART, "a commit does not end", PATIENCE);
         self.transaction.commit(&offsets, &self.consumer)?;
         for (outcome, reason) in self.taken.drain(..) {
             self.service.metrics.intake(outcome, 1);

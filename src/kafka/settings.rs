@@ -139,6 +139,9 @@ pub fn reader(client: &ClientConfig, isolation: &str) -> ClientConfig {
     reader
 }
 
+/// How long the broker keeps a transaction open that does not end.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// A transactional producer whose id is stable, so that its successor fences it at once.
 #[must_use]
 pub fn producer(client: &ClientConfig, id: &str) -> ClientConfig {
@@ -147,7 +150,10 @@ pub fn producer(client: &ClientConfig, id: &str) -> ClientConfig {
         .set("transactional.id", id)
         .set("acks", "all")
         .set("partitioner", "murmur2_random")
-        .set("transaction.timeout.ms", "15000")
+        .set(
+            "transaction.timeout.ms",
+            TRANSACTION_TIMEOUT.as_millis().to_string(),
+        )
         .set("message.timeout.ms", "10000");
     default(&mut producer, PRODUCER);
     producer

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::assignment::Assignments;
-use super::native;
+use super::{native, settings};
 use crate::shard::Teardown;
 use crate::shard::broker::{Outbox, Outgoing};
 
@@ -71,19 +71,21 @@ impl Transaction {
         if self.since.is_none() {
             return Ok(());
         }
+        // The broker gives up a transaction after so long: whoever waits for longer waits for nothing.
+        let deadline = Instant::now() + settings::TRANSACTION_TIMEOUT;
         if offsets.count() > 0 {
             let group = consumer.group_metadata().ok_or_else(|| {
                 Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
             })?;
-            until_done(|| {
+            until_done(deadline, |left| {
                 self.producer
-                    .send_offsets_to_transaction(offsets, &group, Duration::from_secs(10))
+                    .send_offsets_to_transaction(offsets, &group, left)
             })
             .map_err(Teardown::during("adding the input offsets"))?;
         }
-        native::flush(&self.producer, Duration::from_secs(10))
+        native::flush(&self.producer, left(deadline))
             .map_err(Teardown::during("delivering the transaction's records"))?;
-        until_done(|| self.producer.commit_transaction(Duration::from_secs(10)))
+        until_done(deadline, |left| self.producer.commit_transaction(left))
             .map_err(Teardown::during("committing"))?;
         self.since = None;
         Ok(())
@@ -131,15 +133,23 @@ impl Outbox for Transaction {
     }
 }
 
-/// Calls again while librdkafka says that the same call may be repeated: the operation goes on in
-/// the background, and the call only waits for it.
-fn until_done(mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + Duration::from_secs(15);
+/// Calls again until `deadline` while librdkafka says that the same call may be repeated: the operation goes on
+/// in the background, and the call only waits for it, for as long as it is told.
+fn until_done(
+    deadline: Instant,
+    mut call: impl FnMut(Duration) -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
     loop {
-        match call() {
+        match call(left(deadline)) {
             Err(KafkaError::Transaction(error))
                 if error.is_retriable() && Instant::now() < deadline => {}
             outcome => return outcome,
         }
     }
+}
+
+/// The time until `deadline`, or a moment where it has passed.
+fn left(deadline: Instant) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    left.max(Duration::from_millis(10))
 }

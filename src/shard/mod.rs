@@ -27,6 +27,8 @@ use crate::metrics::Role;
 use crate::service::Service;
 use crate::wire::{Reject, with_input};
 
+/// How long a commit may take before who waits for it says that it does not do its work.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Consumer group of the shards.
 pub const GROUP: &str = "nhiwatch-watch";
 
@@ -266,6 +268,9 @@ impl<'s, B: Broker> Shard<'s, B> {
         }
         let begun = self.broker.now();
         let config = &self.service.config;
+        self.service
+            .health
+            .set_waiting(self.part, "a commit does not end", PATIENCE);
         self.broker.begin()?;
         for refused in &self.pending.refused {
             let letter = refused.letter(&config.topics.events);

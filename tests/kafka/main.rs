@@ -7,12 +7,16 @@
 
 mod bank;
 mod broker;
+mod churn;
+mod faults;
 mod intake;
 mod kills;
 #[path = "../poison/mod.rs"]
 mod poison;
+mod proxy;
 mod service;
 mod sharing;
 mod topics;
 mod traces;
+mod trickle;
 mod watch;

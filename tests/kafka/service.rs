@@ -12,6 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 
 use super::broker::Broker;
+use super::proxy::Proxy;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_nhiwatch");
 const TOPICS: [&str; 6] = [
@@ -57,8 +58,49 @@ impl Service {
     }
 
     /// Another instance on the same topics, which only watches.
-    pub(crate) fn twin(&self) -> Self {
-        Self::of(self.brokers.clone(), &self.run, "b", self.partitions, 0)
+    pub(crate) fn twin(&self, instance: &str) -> Self {
+        Self::of(
+            self.brokers.clone(),
+            &self.run,
+            instance,
+            self.partitions,
+            0,
+        )
+    }
+
+    /// Lets the service, but not the test, see the broker through `proxy` only.
+    pub(crate) fn goes_through(&self, proxy: &Proxy) {
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, config.replace(&self.brokers, &proxy.address)).unwrap();
+    }
+
+    pub(crate) const fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Memory that the process holds, in bytes, and the time that it has worked, of all its threads.
+    pub(crate) fn usage(&self) -> (u64, Duration) {
+        let pid = self.child.as_ref().unwrap().id();
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+        let status = read("status");
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        let resident = resident.trim().trim_end_matches(" kB");
+        let stat = read("stat");
+        // After the name, which stands in brackets: the 12th and 13th field, in ticks of 10 ms.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().unwrap())
+            .sum();
+        (
+            resident.parse::<u64>().unwrap() * 1024,
+            Duration::from_millis(10 * ticks),
+        )
     }
 
     /// A short session: the members of the service before are waited for until theirs end.
@@ -206,7 +248,33 @@ impl Service {
 
     /// Ends the service as an operator does; gives each partition's digest.
     pub(crate) fn drain(&mut self) -> BTreeMap<u64, String> {
+        let drained = self.drain_to();
+        drained
+            .into_iter()
+            .map(|(partition, (digest, _))| (partition, digest))
+            .collect()
+    }
+
+    /// The same, with the next offset of each partition.
+    pub(crate) fn drain_to(&mut self) -> BTreeMap<u64, (String, i64)> {
         self.metrics = self.scrape();
+        assert!(self.end(), "what was open could not be committed");
+        let mut digests = BTreeMap::new();
+        while let Some(line) = self.wait_for("drained", Duration::from_millis(500)) {
+            // The intake has no state of its own, and so no digest.
+            if let Some(digest) = line["digest"].as_str() {
+                let next = line["next"].as_i64().unwrap();
+                digests.insert(
+                    line["partition"].as_u64().unwrap(),
+                    (digest.to_owned(), next),
+                );
+            }
+        }
+        digests
+    }
+
+    /// Tells the service to end, and waits for it; whether it ended well.
+    pub(crate) fn end(&mut self) -> bool {
         self.signal("TERM");
         let mut child = self.child.take().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -217,15 +285,7 @@ impl Service {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert!(child.wait().unwrap().success());
-        let mut digests = BTreeMap::new();
-        while let Some(line) = self.wait_for("drained", Duration::from_millis(500)) {
-            // The intake has no state of its own, and so no digest.
-            if let Some(digest) = line["digest"].as_str() {
-                digests.insert(line["partition"].as_u64().unwrap(), digest.to_owned());
-            }
-        }
-        digests
+        child.wait().unwrap().success()
     }
 
     pub(crate) fn scrape(&self) -> String {
@@ -267,6 +327,12 @@ impl Drop for Service {
 fn named(name: &str) -> String {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     format!("{name}-{}", now.as_millis())
+}
+
+/// The whole number in the variable `name`, else `usual`: how much of something a test does.
+pub(crate) fn given(name: &str, usual: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(usual, |text| text.parse().unwrap())
 }
 
 /// One visible line: what a test that passes prints is not shown, what it writes is.

@@ -15,7 +15,7 @@ use super::traces::produce;
 fn two_instances_give_the_alerts_that_backtest_gives_on_as_many_partitions() {
     let Some(broker) = Broker::find() else { return };
     let mut one = Service::prepare(&broker, "sharing", 4);
-    let mut two = one.twin();
+    let mut two = one.twin("b");
     let events = events(16, 7, true);
     let (before, after) = events.split_at(events.len() / 2);
     let topic = one.topic("events");

@@ -181,6 +181,17 @@ impl Service {
             .collect()
     }
 
+    /// Holds alerts and states against an undisturbed run over the same events; gives the number of alerts.
+    pub(crate) fn assert_undisturbed(&self, digests: &BTreeMap<u64, String>) -> usize {
+        let (expected, reference) = self.reference();
+        let published = self.alerts();
+        let again = published.windows(2).filter(|two| two[0] == two[1]).count();
+        assert_eq!(again, 0, "alerts doubled");
+        assert_eq!(published, expected);
+        assert_eq!(*digests, reference);
+        published.len()
+    }
+
     /// What an undisturbed run over the committed events gives: sorted alerts, and the digests.
     pub(crate) fn reference(&self) -> (Vec<(String, u64)>, BTreeMap<u64, String>) {
         let config =

@@ -1,0 +1,66 @@
+//! Instances that come and go at random while they share the partitions.
+
+use std::time::{Duration, Instant};
+
+use super::bank::events;
+use super::broker::Broker;
+use super::service::{Service, given, note};
+use super::trickle::Trickle;
+
+#[test]
+fn three_instances_that_come_and_go_lose_nothing_and_double_nothing() {
+    let Some(broker) = Broker::find() else { return };
+    let seconds = given("NHIWATCH_FAULT_SECONDS", 30);
+    let first = Service::prepare(&broker, "churn", 4);
+    let others = [first.twin("b"), first.twin("c")];
+    let mut instances: Vec<Service> = std::iter::once(first).chain(others).collect();
+    let events = events(24, 13, true);
+    let total = events.len();
+    let trickle = Trickle::start(&broker, instances[0].topic("events"), events);
+    let (mut starts, mut kills, mut drains) = (0, 0, 0);
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        let instance = &mut instances[(dice >> 8) as usize % 3];
+        match (instance.runs(), dice >> 20 & 1) {
+            (false, _) => {
+                instance.start();
+                starts += 1;
+            }
+            (true, 0) => {
+                instance.kill();
+                kills += 1;
+            }
+            (true, _) => {
+                instance.drain();
+                drains += 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(3000 + dice % 4000));
+    }
+    trickle.finish();
+    for instance in &mut instances[1..] {
+        if instance.runs() {
+            instance.drain();
+        }
+    }
+    let last = &mut instances[0];
+    if !last.runs() {
+        last.start();
+    }
+    last.wait_for_committed(total as i64);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !last.scrape().contains("\nnhiwatch_partitions_assigned 4\n") {
+        assert!(Instant::now() < deadline, "partitions stay with the dead");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let digests = last.drain();
+    let alerts = last.assert_undisturbed(&digests);
+    note(&format!(
+        "{seconds} s of three instances, {starts} starts, {kills} kills, {drains} stops: {total} events, \
+         {alerts} alerts, each once"
+    ));
+}
