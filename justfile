@@ -13,10 +13,10 @@ check:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
-# Shards on a model of Kafka that fails, for so many seeds; then the service on a real Kafka
+# Shards on a model of Kafka that fails, for so many seeds; then the service on a real one, for half an hour
 faults SEEDS="20000":
     NHIWATCH_SEEDS={{SEEDS}} cargo test --test simulation whatever -- --nocapture
-    cargo test --test kafka
+    NHIWATCH_KILLS=100 NHIWATCH_FAULT_SECONDS=300 cargo test --test kafka -- --nocapture
 
 # The speed of the engine
 bench *ARGS:

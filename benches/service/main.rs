@@ -1,6 +1,6 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- [EVENTS] [shard | intake]]`, on the broker in
+//! `cargo bench --bench service [-- [EVENTS] [shard | intake | population]]`, on the broker in
 //! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
 //! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
@@ -9,6 +9,7 @@
 
 mod broker;
 mod measure;
+mod population;
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -30,9 +31,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use broker::Broker;
-use measure::{Work, fill, null, processor, serve};
+use measure::{Work, fill, null, processor, restart, serve, weigh};
+use population::{Skew, population};
 
 const IDENTITIES: usize = 500;
+/// How many identities there are.
+const POPULATIONS: [usize; 3] = [10_000, 100_000, 1_000_000];
 /// Figures of a round.
 const COLUMNS: usize = 7;
 
@@ -47,7 +51,8 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let bench = Bench::new(&broker, quick)?;
-    if !has("intake") {
+    let all = !["shard", "intake", "population"].into_iter().any(has);
+    if all || has("shard") {
         let native = bank(events, true)?;
         bench.in_memory(&native)?;
         bench.case("shard, default settings", 5, &native, Work::Watch, "")?;
@@ -58,7 +63,10 @@ fn main() -> Result<()> {
             bench.case(&settings, 3, &native, Work::Watch, &settings)?;
         }
     }
-    if !has("shard") {
+    if all || has("population") {
+        bench.populations(events, if quick { &[1_000] } else { &POPULATIONS })?;
+    }
+    if all || has("intake") {
         let raw = bank(events / 2, false)?;
         bench.case("intake, default settings", 3, &raw, Work::Intake, "")?;
     }
@@ -193,9 +201,9 @@ impl Bench {
             null(&client, input, count, &service, work)
         };
         let (null, measured) = if round.is_multiple_of(2) {
-            (null()?, serve(&service, work, count)?)
+            (null()?, serve(&service, work, 0, count)?)
         } else {
-            let measured = serve(&service, work, count)?;
+            let measured = serve(&service, work, 0, count)?;
             (null()?, measured)
         };
         let reader: BaseConsumer = settings::reader(&client, "read_uncommitted").create()?;
@@ -214,6 +222,53 @@ impl Bench {
             measured.commits,
             states as f64 / count as f64,
         ])
+    }
+
+    /// Measures so many `events` of as many identities as each of `sizes` says, and a restart after them.
+    fn populations(&self, events: usize, sizes: &[usize]) -> Result<()> {
+        say(&format!(
+            "\n{events} events of identities that are all known\n\n| identities | who acts | null, events/s | shard, \
+             events/s | ratio | share of time in commits | bytes of state per event | restart, s | of these \
+             restoring | records restored/s |\n|---|---|---|---|---|---|---|---|---|---|"
+        ));
+        for size in sizes {
+            for skew in Skew::ALL {
+                let records = population(*size, events, skew)?;
+                let name = format!("{}-{}", self.name, Utc::now().timestamp_millis());
+                let service = self.service(&name, Work::Watch, "")?;
+                let client = settings::client(&service.config.kafka)?;
+                let (input, wanted) = wanted(&service.config, Work::Watch);
+                let topics = &service.config.topics;
+                let brokers = &service.config.kafka.brokers;
+                self.runtime.block_on(async {
+                    let found = topics::found(&client, &wanted, brokers).await?;
+                    topics::create(&client, &service.config, &wanted, &found).await
+                })?;
+                fill(&client, input, &records)?;
+                let count = records.len();
+                let null = null(&client, input, count, &service, Work::Watch)?;
+                let served = serve(&service, Work::Watch, *size, count)?;
+                let (bytes, stored) = weigh(&client, &topics.state)?;
+                fill(&client, input, &records[..1])?;
+                let again = self.service(&name, Work::Watch, "")?;
+                let (seconds, restoring) = restart(&again)?;
+                say(&format!(
+                    "| {size} | {} | {:.0} | {:.0} | {:.2} | {:.0} % | {:.0} | {seconds:.1} | {restoring:.1} | {:.0} |",
+                    skew.word(),
+                    null.rate,
+                    served.rate,
+                    served.rate / null.rate,
+                    served.commits * 100.0,
+                    bytes as f64 / count as f64,
+                    stored as f64 / restoring,
+                ));
+                let admin: AdminClient<DefaultClientContext> = client.create()?;
+                let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();
+                self.runtime
+                    .block_on(admin.delete_topics(&names, &AdminOptions::new()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The service as `nhiwatch run` makes it, on topics called after `name`.

@@ -130,8 +130,8 @@ pub(crate) struct Measured {
 ///
 /// Timed is from the assignment, when nothing has been fetched yet, to the last commit but one:
 /// joining the group and restoring come before, and the last transaction waits for records that
-/// never come.
-pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measured> {
+/// never come. The first `warm` records are not timed.
+pub(crate) fn serve(service: &Service, work: Work, warm: usize, count: usize) -> Result<Measured> {
     let metrics = &service.metrics;
     let done = || -> u64 {
         match work {
@@ -176,13 +176,15 @@ pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measu
         );
         Ok(())
     })?;
+    steps.retain(|step| step.1 >= warm as u64);
     let [begin, .., end, _] = steps[..] else {
         bail!(
             "{} commits are too few to measure; ask for more events",
             steps.len().saturating_sub(1)
         );
     };
-    let (records, seconds) = (end.1 as f64, (end.0 - begin.0).as_secs_f64());
+    let records = (end.1 - begin.1) as f64;
+    let seconds = (end.0 - begin.0).as_secs_f64();
     Ok(Measured {
         rate: records / seconds,
         processor: (end.2 - begin.2) * 1e6 / records,
@@ -191,6 +193,51 @@ pub(crate) fn serve(service: &Service, work: Work, count: usize) -> Result<Measu
             Work::Intake => f64::NAN,
         },
     })
+}
+
+/// Starts a shard that has state to restore: seconds until it has judged what is new, and of these in restoring.
+pub(crate) fn restart(service: &Service) -> Result<(f64, f64)> {
+    let counts = || {
+        Fate::ALL
+            .iter()
+            .map(|&fate| service.metrics.record_count(fate))
+    };
+    let judged = || counts().sum::<u64>();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| watch::run(service, 0));
+        while judged() == 0 && !thread.is_finished() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        service.stop.store(true, Ordering::Release);
+        thread
+            .join()
+            .map_err(|_| anyhow!("the thread panicked"))??;
+        ensure!(judged() > 0, "nothing was judged after the restart");
+        let restoring = sum(service, "nhiwatch_restore_seconds_sum ");
+        Ok((seconds, restoring))
+    })
+}
+
+/// Bytes of the committed records of partition 0 of `topic`, keys and values, and how many there are.
+pub(crate) fn weigh(client: &ClientConfig, topic: &str) -> Result<(usize, usize)> {
+    let consumer: BaseConsumer = settings::reader(client, "read_committed").create()?;
+    let mut start = TopicPartitionList::new();
+    start.add_partition_offset(topic, 0, Offset::Offset(0))?;
+    consumer.assign(&start)?;
+    let (mut bytes, mut records) = (0, 0);
+    loop {
+        match consumer.poll(Duration::from_secs(3)) {
+            Some(Ok(message)) => {
+                bytes += message.key_len() + message.payload_len();
+                records += 1;
+            }
+            Some(Err(error)) => return Err(error.into()),
+            // Its end, as nobody writes to it any more.
+            None => return Ok((bytes, records)),
+        }
+    }
 }
 
 /// Seconds of processor that this process has used, in hundredths; not a number where the system
@@ -208,11 +255,14 @@ pub(crate) fn processor() -> f64 {
 
 /// Seconds spent in commits so far.
 fn committing(service: &Service) -> f64 {
+    sum(service, "nhiwatch_commit_seconds_sum{role=\"watch\"} ")
+}
+
+/// The value of the metric whose line starts with `name`.
+fn sum(service: &Service, name: &str) -> f64 {
     let text = service.metrics.render().unwrap_or_default();
-    let mut lines = text.lines();
-    let sum =
-        lines.find_map(|line| line.strip_prefix("nhiwatch_commit_seconds_sum{role=\"watch\"} "));
-    sum.and_then(|sum| sum.parse().ok()).unwrap_or_default()
+    let found = text.lines().find_map(|line| line.strip_prefix(name));
+    found.and_then(|sum| sum.parse().ok()).unwrap_or_default()
 }
 
 /// How long one measure may take.

@@ -16,7 +16,8 @@ fn three_instances_that_come_and_go_lose_nothing_and_double_nothing() {
     let mut instances: Vec<Service> = std::iter::once(first).chain(others).collect();
     let events = events(24, 13, true);
     let total = events.len();
-    let trickle = Trickle::start(&broker, instances[0].topic("events"), events);
+    let time = Duration::from_secs(2 * seconds.max(150));
+    let trickle = Trickle::start(&broker, instances[0].topic("events"), events, time);
     let (mut starts, mut kills, mut drains) = (0, 0, 0);
     let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
     let end = Instant::now() + Duration::from_secs(seconds);

@@ -23,7 +23,8 @@ impl Run {
         service.goes_through(&proxy);
         let events = events(16, seed, true);
         let total = events.len();
-        let trickle = Trickle::start(broker, service.topic("events"), events);
+        let time = Duration::from_secs(300 + given("NHIWATCH_FAULT_SECONDS", 30));
+        let trickle = Trickle::start(broker, service.topic("events"), events, time);
         service.start();
         let first = service.wait_for("first new event after the start", SOON);
         assert!(first.is_some(), "the service does not begin");

@@ -16,7 +16,12 @@ fn a_service_that_slept_through_its_session_comes_back_and_doubles_nothing() {
     let mut service = Service::prepare_with_raw(&broker, "sleeper", 2, 2);
     let (records, _) = spliced(8, 5);
     let total = records.len();
-    let trickle = Trickle::start(&broker, service.topic("raw"), records);
+    let trickle = Trickle::start(
+        &broker,
+        service.topic("raw"),
+        records,
+        Duration::from_secs(300),
+    );
     service.start();
     let first = service.wait_for("first new event after the start", Duration::from_secs(60));
     assert!(first.is_some());
@@ -42,8 +47,9 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
     let kills = given("NHIWATCH_KILLS", 20);
     let (records, spliced) = spliced(20, 11);
     let total = records.len();
+    let time = Duration::from_secs(15 * kills);
     // Every life must find new events, however long the one before took.
-    let trickle = Trickle::start(&broker, service.topic("raw"), records);
+    let trickle = Trickle::start(&broker, service.topic("raw"), records, time);
     let mut seconds = Vec::new();
     for kill in 0..kills {
         let killed = Instant::now();

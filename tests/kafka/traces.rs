@@ -214,12 +214,13 @@ impl Service {
     }
 }
 
-/// Writes `records` to `topic`, keyed, or anywhere where the key is empty; where there is a `hurry`, slowly until it is set.
+/// Writes `records` to `topic`, keyed, or anywhere where the key is empty; where there is a `hurry`, slowly until it
+/// is set, in two thousand parts with so long a pause after each.
 pub(crate) fn produce(
     brokers: &str,
     topic: &str,
     records: &[(String, String)],
-    hurry: Option<&AtomicBool>,
+    hurry: Option<(&AtomicBool, Duration)>,
 ) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -241,9 +242,10 @@ pub(crate) fn produce(
                 producer.poll(Duration::from_millis(10));
             }
         }
-        if hurry.is_some_and(|hurry| !hurry.load(Ordering::Acquire)) {
+        let slowly = hurry.filter(|(hurry, _)| !hurry.load(Ordering::Acquire));
+        if let Some((_, pause)) = slowly {
             producer.flush(Duration::from_secs(10)).unwrap();
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(pause);
         } else {
             producer.poll(Duration::ZERO);
         }

@@ -1,0 +1,59 @@
+//! Events of as many identities as are asked for, each known already when the clock starts.
+
+use anyhow::{Result, bail};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Uniform, Zipf};
+
+/// Who acts next.
+#[derive(Clone, Copy)]
+pub(crate) enum Skew {
+    /// Anybody.
+    Uniform,
+    /// The busiest twice as often as the second, three times as often as the third.
+    Zipf,
+}
+
+impl Skew {
+    pub(crate) const ALL: [Self; 2] = [Self::Uniform, Self::Zipf];
+
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Zipf => "Zipf",
+        }
+    }
+}
+
+/// One event of each of so many `identities`, then `events` more; ten thousand a second in event time.
+pub(crate) fn population(
+    identities: usize,
+    events: usize,
+    skew: Skew,
+) -> Result<Vec<(String, String)>> {
+    let mut dice = ChaCha8Rng::seed_from_u64(1);
+    let n = identities as f64;
+    let (uniform, zipf) = match (Uniform::new(0.0, n), Zipf::new(n, 1.0)) {
+        (Ok(uniform), Ok(zipf)) => (uniform, zipf),
+        _ => bail!("{identities} identities are no population"),
+    };
+    let mut who = || match skew {
+        Skew::Uniform => uniform.sample(&mut dice) as usize,
+        Skew::Zipf => zipf.sample(&mut dice) as usize - 1,
+    };
+    let first = (0..identities).collect::<Vec<_>>().into_iter();
+    let all: Vec<usize> = first.chain((0..events).map(|_| who())).collect();
+    let event = |(at, who): (usize, &usize)| {
+        let (identity, action) = (format!("svc-{who:07}"), ACTIONS[(at + who) % ACTIONS.len()]);
+        let ts = START + at as f64 / 1e4;
+        let json = format!(
+            r#"{{"ts":{ts:.4},"uid":"{at}","identity":"{identity}","action":"{action}","class":"read","outcome":"ok"}}"#
+        );
+        (identity, json)
+    };
+    Ok(all.iter().enumerate().map(event).collect())
+}
+
+const ACTIONS: [&str; 3] = ["ledger.read", "ledger.list", "ledger.describe"];
+/// A Monday that is past wherever the clock of this machine stands.
+const START: f64 = 1_762_128_000.0;
