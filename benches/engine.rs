@@ -25,9 +25,10 @@ fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "| identities | events | ns per event | same, within an hour | memory per identity | state per identity |"
+        "| identities | events | ns per event | same, within an hour | memory per identity | state per identity | ns \
+         to write it | ns to restore it |"
     )?;
-    writeln!(out, "|---|---|---|---|---|---|")?;
+    writeln!(out, "|---|---|---|---|---|---|---|---|")?;
     for size in sizes {
         measure(size, &mut out)?;
     }
@@ -43,7 +44,8 @@ fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
         limits,
         ..Settings::default()
     });
-    let mut engine = Engine::new(0, Arc::new(decision));
+    let decision = Arc::new(decision);
+    let mut engine = Engine::new(0, Arc::clone(&decision));
     let before = resident();
     let rounds = (3_000_000 / size).clamp(6, 120);
     let mut round = Round::new(size);
@@ -54,13 +56,28 @@ fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
     round.run(&mut engine, Span::SECOND, 1);
     let within = round.run(&mut engine, Span::SECOND, 12);
     let memory = resident().saturating_sub(before) / size;
-    let mut state = 0;
-    engine.flush(|_: &[u8], payload: Option<&[u8]>| state += payload.map_or(0, <[u8]>::len));
+    let mut records: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::new();
+    let started = Instant::now();
+    engine.flush(|key: &[u8], payload: Option<&[u8]>| {
+        records.extend(payload.map(|payload| (key.into(), payload.into())));
+    });
+    let writing = started.elapsed().as_nanos() as usize / size;
+    let state = records.iter().map(|(_, payload)| payload.len());
+    let state = state.sum::<usize>() / size;
+    drop(engine);
+    let started = Instant::now();
+    let mut engine = Engine::new(0, decision);
+    for (key, payload) in &records {
+        engine
+            .restore(key, payload)
+            .map_err(std::io::Error::other)?;
+    }
+    engine.restored();
+    let restoring = started.elapsed().as_nanos() as usize / size;
     writeln!(
         out,
-        "| {size} | {} | {with_closes:.0} | {within:.0} | {memory} B | {} B |",
+        "| {size} | {} | {with_closes:.0} | {within:.0} | {memory} B | {state} B | {writing} | {restoring} |",
         size * rounds,
-        state / size
     )
 }
 

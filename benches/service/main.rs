@@ -1,6 +1,6 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- [EVENTS] [shard | intake | population]]`, on the broker in
+//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population]]`, on the broker in
 //! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
 //! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
@@ -44,8 +44,12 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let quick = has("--test") || !has("--bench");
-    let asked = arguments.iter().find_map(|argument| argument.parse().ok());
-    let events = asked.unwrap_or(if quick { 20_000 } else { 1_000_000 });
+    let mut asked = arguments
+        .iter()
+        .filter_map(|argument| argument.parse().ok());
+    let events = asked
+        .next()
+        .unwrap_or(if quick { 20_000 } else { 1_000_000 });
     let Some(broker) = Broker::find()? else {
         say("no Kafka: set NHIWATCH_TEST_BROKERS, or see what `scripts/kafka start` says");
         return Ok(());
@@ -64,7 +68,9 @@ fn main() -> Result<()> {
         }
     }
     if all || has("population") {
-        bench.populations(events, if quick { &[1_000] } else { &POPULATIONS })?;
+        let sizes: Vec<usize> = asked.collect();
+        let usual: &[usize] = if quick { &[1_000] } else { &POPULATIONS };
+        bench.populations(events, if sizes.is_empty() { usual } else { &sizes })?;
     }
     if all || has("intake") {
         let raw = bank(events / 2, false)?;

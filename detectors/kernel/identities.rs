@@ -223,6 +223,11 @@ impl Identities {
         }
     }
 
+    /// Takes an identity away that was deleted after it was stored.
+    pub(crate) fn forget(&mut self, identity: &str) {
+        self.take(identity);
+    }
+
     /// After the last [`Identities::restore`]: finds out again which are newborn at `now`.
     pub(crate) fn restored(&mut self, now: Timestamp) {
         let mut born = Vec::new();
@@ -276,23 +281,25 @@ impl Identities {
     }
 
     fn evict(&mut self, identity: &str) {
-        let Some(slot) = self.find(identity) else {
+        let Some(memory) = self.take(identity) else {
             return;
         };
-        if let Ok(entry) = self
-            .table
-            .find_entry(hash(identity), |other| *other == slot)
-        {
-            entry.remove();
-        }
-        if let Some(memory) = self.slab[slot as usize].take()
-            && let Some(first_seen) = memory.baseline.first_seen
-        {
+        if let Some(first_seen) = memory.baseline.first_seen {
             self.births.forget(first_seen);
         }
-        self.free.push(slot);
         self.deleted.insert(identity.into());
         self.evicted += 1;
+    }
+
+    /// Takes an identity out of its slot, which is free then.
+    fn take(&mut self, identity: &str) -> Option<Memory> {
+        let slot = self.find(identity)?;
+        let is = |other: &u32| *other == slot;
+        if let Ok(entry) = self.table.find_entry(hash(identity), is) {
+            entry.remove();
+        }
+        self.free.push(slot);
+        self.slab[slot as usize].take()
     }
 }
 

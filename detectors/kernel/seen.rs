@@ -100,6 +100,11 @@ impl Seen {
         generation.chunks = generation.chunks.max(chunk + 1);
     }
 
+    /// Forgets a generation that was deleted after it was stored.
+    pub fn forget(&mut self, at: i64) {
+        self.generations.remove(&at);
+    }
+
     /// Every generation with its fingerprints, all in order.
     #[must_use]
     pub fn sorted(&self) -> Vec<(i64, Vec<u64>)> {

@@ -1,6 +1,5 @@
 //! Getting a partition's state back before its first event is processed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nhiwatch_detectors::kernel::engine::{Decision, Engine};
@@ -119,33 +118,42 @@ fn load(
     if bounds.0 >= bounds.1 {
         return Ok((None, 0));
     }
-    let (mut progress, mut records) = (None, 0);
-    // Compaction may leave several records of one key, the newest last: later ones replace earlier.
-    let mut newest: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let (mut progress, mut records, mut refused) = (None, 0, None);
+    // Compaction may leave several records of one key, the newest last: later ones replace earlier. Each is
+    // taken in as it comes, while the next ones are on their way.
     broker.read_state(partition, bounds, &mut |key, value| {
-        match value {
-            Some(value) => newest.insert(key.to_vec(), value.to_vec()),
-            None => newest.remove(key),
-        };
-    })?;
-    for (key, value) in &newest {
-        let refused = |reason: String| {
-            Teardown::Refused(format!(
-                "partition {partition}: state record {} in {topic}: {reason}; delete and recreate \
-                 {topic} and the group {} to learn anew",
-                String::from_utf8_lossy(key).escape_debug(),
-                GROUP,
-            ))
-        };
-        let (_, payload) = frame::unwrap(value).map_err(refused)?;
-        if key == frame::PROGRESS {
-            progress = Some(serde_json::from_slice(payload).map_err(|e| refused(e.to_string()))?);
-        } else {
-            engine
-                .restore(key, payload)
-                .map_err(|error| refused(error.reason))?;
+        if refused.is_none() {
+            let taken = take(engine, key, value);
+            match taken {
+                Ok(Some(at)) => progress = Some(at),
+                Ok(None) => {}
+                Err(reason) => refused = Some((key.to_vec(), reason)),
+            }
+            records += u64::from(value.is_some());
         }
-        records += 1;
+    })?;
+    if let Some((key, reason)) = refused {
+        return Err(Teardown::Refused(format!(
+            "partition {partition}: state record {} in {topic}: {reason}; delete and recreate \
+             {topic} and the group {} to learn anew",
+            String::from_utf8_lossy(&key).escape_debug(),
+            GROUP,
+        )));
     }
     Ok((progress, records))
+}
+
+/// Takes one state record into `engine`; gives the progress, if that is what it is.
+fn take(engine: &mut Engine, key: &[u8], value: Option<&[u8]>) -> Result<Option<Progress>, String> {
+    let Some(value) = value else {
+        let deleted = engine.delete(key);
+        return deleted.map(|()| None).map_err(|error| error.reason);
+    };
+    let (_, payload) = frame::unwrap(value)?;
+    if key == frame::PROGRESS {
+        let progress = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        return Ok(Some(progress));
+    }
+    let restored = engine.restore(key, payload);
+    restored.map(|()| None).map_err(|error| error.reason)
 }

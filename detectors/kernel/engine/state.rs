@@ -59,18 +59,15 @@ impl Engine {
         write(codec::META, Some(&payload));
     }
 
-    /// Takes one state record back in, as [`Engine::flush`] wrote it; order does not matter. After
-    /// the last one call [`Engine::restored`].
+    /// Takes one state record back in, as [`Engine::flush`] wrote it: a later one of a key replaces an earlier
+    /// one, else order does not matter. After the last one call [`Engine::restored`].
     ///
     /// # Errors
     /// Where the record cannot be read: its layout is another version's, or it is damaged.
     pub fn restore(&mut self, key: &[u8], payload: &[u8]) -> Result<(), RestoreError> {
-        let failed = |reason: String| RestoreError {
-            key: String::from_utf8_lossy(key).escape_debug().to_string(),
-            reason,
-        };
+        let failed = |reason: String| RestoreError::of(key, reason);
         match Key::read(key) {
-            None => return Err(failed("the key is of no known kind".to_owned())),
+            None => return Err(failed(UNKNOWN.to_owned())),
             Some(Key::Meta) => {
                 (self.clock, self.common) = codec::decode(payload).map_err(failed)?;
             }
@@ -97,6 +94,21 @@ impl Engine {
                     memory.failed = rest.failed;
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Takes back that a state record was deleted, as [`Engine::flush`] says of who was evicted.
+    ///
+    /// # Errors
+    /// Where the key is of no kind that is ever deleted.
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), RestoreError> {
+        match Key::read(key) {
+            // Both parts are deleted together, and written again together.
+            Some(Key::Hot(identity) | Key::Rest(identity)) => self.identities.forget(identity),
+            Some(Key::Seen(generation, _)) => self.seen.forget(generation),
+            Some(_) => return Err(RestoreError::of(key, "it must not be deleted".to_owned())),
+            None => return Err(RestoreError::of(key, UNKNOWN.to_owned())),
         }
         Ok(())
     }
@@ -177,6 +189,16 @@ pub struct RestoreError {
     /// What is wrong with it.
     pub reason: String,
 }
+
+impl RestoreError {
+    fn of(key: &[u8], reason: String) -> Self {
+        let key = String::from_utf8_lossy(key).escape_debug().to_string();
+        Self { key, reason }
+    }
+}
+
+/// Why a key cannot be read.
+const UNKNOWN: &str = "the key is of no known kind";
 
 impl std::fmt::Display for RestoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -122,6 +122,29 @@ fn alert_ids_are_unique_per_revision_and_never_depend_on_the_partition() {
 }
 
 #[test]
+fn records_that_were_never_compacted_give_the_same_state() {
+    let tight = Limits {
+        identities: 4,
+        ..Limits::default()
+    };
+    for limits in [Limits::default(), tight] {
+        let (mut engine, mut store) = (engine(limits.clone()), Store::default());
+        let mut alerts = Vec::new();
+        for (at, record) in log(3).iter().enumerate() {
+            engine.handle(&record.input(), &mut alerts);
+            if at % 40 == 0 {
+                store.save(&mut engine);
+            }
+        }
+        store.save(&mut engine);
+        let whole = store.load_whole(limits.clone());
+        assert_eq!(whole.digest(), engine.digest());
+        assert_eq!(whole.stats().identities, engine.stats().identities);
+        assert_eq!(store.load(limits).digest(), engine.digest());
+    }
+}
+
+#[test]
 fn a_damaged_record_is_refused_by_name() {
     let records = log(1);
     let (mut engine, mut store) = (engine(Limits::default()), Store::default());
@@ -141,6 +164,8 @@ fn a_damaged_record_is_refused_by_name() {
         .unwrap_err();
     assert!(error.to_string().contains("svc-"), "{error}");
     assert!(fresh.restore(b"?", b"").is_err());
+    assert!(fresh.delete(b"?").is_err());
+    assert!(fresh.delete(b"\0meta").is_err());
 }
 
 #[test]

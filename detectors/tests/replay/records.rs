@@ -139,8 +139,12 @@ pub(crate) fn engine(limits: Limits) -> Engine {
     Engine::new(3, Arc::new(decision))
 }
 
+/// State records by key, as compaction leaves them, and all that were ever written.
 #[derive(Default)]
-pub(crate) struct Store(pub(crate) BTreeMap<Vec<u8>, Vec<u8>>);
+pub(crate) struct Store(
+    pub(crate) BTreeMap<Vec<u8>, Vec<u8>>,
+    Vec<(Vec<u8>, Option<Vec<u8>>)>,
+);
 
 impl Store {
     pub(crate) fn save(&mut self, engine: &mut Engine) {
@@ -149,13 +153,28 @@ impl Store {
                 Some(payload) => self.0.insert(key.to_vec(), payload.to_vec()),
                 None => self.0.remove(key),
             };
+            self.1.push((key.to_vec(), payload.map(<[u8]>::to_vec)));
         });
     }
 
+    /// What comes of the records once they are compacted.
     pub(crate) fn load(&self, limits: Limits) -> Engine {
         let mut engine = engine(limits);
         for (key, payload) in self.0.iter().rev() {
             engine.restore(key, payload).unwrap();
+        }
+        engine.restored();
+        engine
+    }
+
+    /// The same, where none was compacted yet.
+    pub(crate) fn load_whole(&self, limits: Limits) -> Engine {
+        let mut engine = engine(limits);
+        for (key, payload) in &self.1 {
+            match payload {
+                Some(payload) => engine.restore(key, payload).unwrap(),
+                None => engine.delete(key).unwrap(),
+            }
         }
         engine.restored();
         engine
