@@ -234,8 +234,8 @@ impl Bench {
     fn populations(&self, events: usize, sizes: &[usize]) -> Result<()> {
         say(&format!(
             "\n{events} events of identities that are all known\n\n| identities | who acts | null, events/s | shard, \
-             events/s | ratio | share of time in commits | bytes of state per event | restart, s | of these \
-             restoring | records restored/s |\n|---|---|---|---|---|---|---|---|---|---|"
+             events/s | ratio | share of time in commits | bytes of state per event | state records | restart, s |\n\
+             |---|---|---|---|---|---|---|---|---|"
         ));
         for size in sizes {
             for skew in Skew::ALL {
@@ -257,16 +257,15 @@ impl Bench {
                 let (bytes, stored) = weigh(&client, &topics.state)?;
                 fill(&client, input, &records[..1])?;
                 let again = self.service(&name, Work::Watch, "")?;
-                let (seconds, restoring) = restart(&again)?;
+                let seconds = restart(&again)?;
                 say(&format!(
-                    "| {size} | {} | {:.0} | {:.0} | {:.2} | {:.0} % | {:.0} | {seconds:.1} | {restoring:.1} | {:.0} |",
+                    "| {size} | {} | {:.0} | {:.0} | {:.2} | {:.0} % | {:.0} | {stored} | {seconds:.1} |",
                     skew.word(),
                     null.rate,
                     served.rate,
                     served.rate / null.rate,
                     served.commits * 100.0,
                     bytes as f64 / count as f64,
-                    stored as f64 / restoring,
                 ));
                 let admin: AdminClient<DefaultClientContext> = client.create()?;
                 let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();

@@ -195,8 +195,8 @@ pub(crate) fn serve(service: &Service, work: Work, warm: usize, count: usize) ->
     })
 }
 
-/// Starts a shard that has state to restore: seconds until it has judged what is new, and of these in restoring.
-pub(crate) fn restart(service: &Service) -> Result<(f64, f64)> {
+/// Starts a shard that has state to restore: seconds until it has judged what is new.
+pub(crate) fn restart(service: &Service) -> Result<f64> {
     let counts = || {
         Fate::ALL
             .iter()
@@ -215,8 +215,7 @@ pub(crate) fn restart(service: &Service) -> Result<(f64, f64)> {
             .join()
             .map_err(|_| anyhow!("the thread panicked"))??;
         ensure!(judged() > 0, "nothing was judged after the restart");
-        let restoring = sum(service, "nhiwatch_restore_seconds_sum ");
-        Ok((seconds, restoring))
+        Ok(seconds)
     })
 }
 
@@ -255,14 +254,11 @@ pub(crate) fn processor() -> f64 {
 
 /// Seconds spent in commits so far.
 fn committing(service: &Service) -> f64 {
-    sum(service, "nhiwatch_commit_seconds_sum{role=\"watch\"} ")
-}
-
-/// The value of the metric whose line starts with `name`.
-fn sum(service: &Service, name: &str) -> f64 {
     let text = service.metrics.render().unwrap_or_default();
-    let found = text.lines().find_map(|line| line.strip_prefix(name));
-    found.and_then(|sum| sum.parse().ok()).unwrap_or_default()
+    let mut lines = text.lines();
+    let sum =
+        lines.find_map(|line| line.strip_prefix("nhiwatch_commit_seconds_sum{role=\"watch\"} "));
+    sum.and_then(|sum| sum.parse().ok()).unwrap_or_default()
 }
 
 /// How long one measure may take.
