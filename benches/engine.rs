@@ -56,18 +56,20 @@ fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
     round.run(&mut engine, Span::SECOND, 1);
     let within = round.run(&mut engine, Span::SECOND, 12);
     let memory = resident().saturating_sub(before) / size;
-    let mut records: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::new();
+    let (mut keys, mut payloads) = (Vec::new(), Vec::new());
     let started = Instant::now();
     engine.flush(|key: &[u8], payload: Option<&[u8]>| {
-        records.extend(payload.map(|payload| (key.into(), payload.into())));
+        if let Some(payload) = payload {
+            keys.push(key.to_vec());
+            payloads.push(payload.to_vec());
+        }
     });
     let writing = started.elapsed().as_nanos() as usize / size;
-    let state = records.iter().map(|(_, payload)| payload.len());
-    let state = state.sum::<usize>() / size;
+    let state = payloads.iter().map(Vec::len).sum::<usize>() / size;
     drop(engine);
     let started = Instant::now();
     let mut engine = Engine::new(0, decision);
-    for (key, payload) in &records {
+    for (key, payload) in keys.iter().zip(&payloads) {
         engine
             .restore(key, payload)
             .map_err(std::io::Error::other)?;
