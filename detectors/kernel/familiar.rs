@@ -160,13 +160,6 @@ impl Familiar {
             .map_or(0, |at| self.entries[at].times)
     }
 
-    /// Sessions that `fingerprint` was seen in: 3 stands for any more.
-    #[must_use]
-    pub fn sessions(&self, fingerprint: u32) -> u32 {
-        self.find(fingerprint)
-            .map_or(0, |at| u32::from(self.entries[at].sessions))
-    }
-
     /// How often anything happened.
     #[must_use]
     pub const fn times_in_all(&self) -> u32 {

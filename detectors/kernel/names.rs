@@ -19,10 +19,10 @@ impl Symbol {
     pub fn of(event: &Event<'_>) -> Self {
         let mut hash = xxh3_64(event.action.as_bytes());
         if let Some(class) = event.resource_class {
-            hash = hash.rotate_left(17) ^ xxh3_64(class.as_bytes());
+            hash = hash.rotate_left(32) ^ xxh3_64(class.as_bytes());
         }
         if let Some(venue) = event.venue {
-            hash = hash.rotate_left(17) ^ xxh3_64(venue.as_bytes());
+            hash = hash.rotate_left(32) ^ xxh3_64(venue.as_bytes());
         }
         let action = xxh3_64(event.action.as_bytes()) >> 48;
         Self((action as u32) << 16 | u32::from(hash as u16))
@@ -118,6 +118,32 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn actions_that_pass_for_one_another_are_other_steps() {
+        let symbol = |n: usize, class| {
+            let action = n.to_string();
+            Symbol::of(&Event {
+                action: &action,
+                resource_class: class,
+                ..Event::default()
+            })
+        };
+        let mut by_action: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for n in 0..3000 {
+            by_action
+                .entry(symbol(n, None).action())
+                .or_default()
+                .push(n);
+        }
+        let pairs: Vec<_> = by_action.values().filter(|same| same.len() > 1).collect();
+        assert!((20..200).contains(&pairs.len()), "{}", pairs.len());
+        for pair in pairs {
+            for class in [None, Some("secrets")] {
+                assert_ne!(symbol(pair[0], class), symbol(pair[1], class));
+            }
+        }
+    }
 
     #[test]
     fn a_step_without_room_for_its_name_is_counted_and_spelt_as_a_number() {

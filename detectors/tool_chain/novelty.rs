@@ -120,7 +120,7 @@ impl State {
         let by_chance = 1.0 - libm::exp(-a_day);
         let of_things = chance(things, FURTHER.max(by_chance));
         let of_sessions = chance(sessions.min(SESSIONS_MAX), FURTHER_SESSION.max(by_chance));
-        let (together, chance) = match of_sessions < of_things {
+        let (together, chance) = match sessions > 1 && of_sessions < of_things {
             true => (sessions, of_sessions),
             false => (things.max(1), of_things),
         };

@@ -14,6 +14,8 @@ pub(super) struct Paths {
     /// Sessions since it was last asked whether the identity explores, and those of them that went a new way.
     sessions: u8,
     strayed: u8,
+    /// Whether so many sessions were seen before: at first every way is new.
+    settled: bool,
 }
 
 impl Paths {
@@ -70,10 +72,10 @@ impl Paths {
         self.sessions += 1;
         self.strayed += u8::from(strays);
         if self.sessions == ASKED_AFTER {
-            if self.strayed > STRAYED_MAX {
+            if self.settled && self.strayed > STRAYED_MAX {
                 self.known.give_up();
             }
-            (self.sessions, self.strayed) = (0, 0);
+            (self.sessions, self.strayed, self.settled) = (0, 0, true);
         }
     }
 
@@ -158,16 +160,15 @@ mod tests {
 
     #[test]
     fn who_follows_some_long_recipes_is_known_for_them() {
-        let paths = learned(400, |n| {
-            steps(|at| format!("recipe{} step{at}", n * n % 11))
-        });
+        // One after the other, so that at first all are new.
+        let paths = learned(600, |n| steps(|at| format!("recipe{} step{at}", n % 30)));
         assert!(!paths.known.forgets());
         assert!(paths.p_new(60) < 0.01);
     }
 
     #[test]
     fn who_goes_another_way_all_the_time_is_given_up() {
-        let paths = learned(80, |n| vec![format!("step{}", n % 7), format!("step{n}")]);
+        let paths = learned(160, |n| vec![format!("step{}", n % 7), format!("step{n}")]);
         assert!(paths.known.forgets());
         let too_long = learned(40, |n| steps(|at| format!("session{n} step{at}")));
         assert!(too_long.known.forgets());

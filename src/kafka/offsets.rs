@@ -27,7 +27,7 @@ pub fn committed(
     let mut attempt = 1;
     loop {
         let answer = consumer
-            .committed_offsets(list.clone(), TIMEOUT)
+            .committed_offsets(list.clone(), STABLE)
             .map_err(Teardown::during("asking for the committed offset"))?;
         let whole = answer
             .elements()
@@ -106,3 +106,6 @@ pub fn available(
 
 /// How long a broker may take to answer.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a committed offset is waited for: a transaction that may change it, of an owner that is dead, ends
+/// when the broker gives it up.
+const STABLE: Duration = settings::TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(5));

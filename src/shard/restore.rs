@@ -120,7 +120,8 @@ fn load(
     }
     let (mut progress, mut records, mut refused) = (None, 0, None);
     // Compaction may leave several records of one key, the newest last: later ones replace earlier. Each is
-    // taken in as it comes, while the next ones are on their way.
+    // taken in as it comes, while the next ones are on their way; so one that is damaged stops the start even where
+    // a later one replaces it.
     broker.read_state(partition, bounds, &mut |key, value| {
         if refused.is_none() {
             let taken = take(engine, key, value);

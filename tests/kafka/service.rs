@@ -277,7 +277,7 @@ impl Service {
     pub(crate) fn end(&mut self) -> bool {
         self.signal("TERM");
         let mut child = self.child.take().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while child.try_wait().unwrap().is_none() {
             assert!(
                 Instant::now() < deadline,
