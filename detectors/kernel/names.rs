@@ -17,15 +17,16 @@ impl Symbol {
     /// The symbol of `event`.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
-        let mut hash = xxh3_64(event.action.as_bytes());
+        let action = xxh3_64(event.action.as_bytes());
+        let mut hash = action;
         if let Some(class) = event.resource_class {
             hash = hash.rotate_left(32) ^ xxh3_64(class.as_bytes());
         }
         if let Some(venue) = event.venue {
             hash = hash.rotate_left(32) ^ xxh3_64(venue.as_bytes());
         }
-        let action = xxh3_64(event.action.as_bytes()) >> 48;
-        Self((action as u32) << 16 | u32::from(hash as u16))
+        let upper = (action >> 48) as u32;
+        Self(upper << 16 | u32::from(hash as u16))
     }
 
     /// That of its action, whatever it is done to: of two actions in 65,536 it is the same.

@@ -263,3 +263,43 @@ const FURTHER: f64 = 0.25;
 const FURTHER_SESSION: f64 = 0.1;
 /// Sessions of a day that go ways of their own and count: who has so many goes on so.
 const SESSIONS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::event::Event;
+
+    fn step(action: &str, class: &str) -> Symbol {
+        Symbol::of(&Event {
+            action,
+            resource_class: Some(class),
+            ..Event::default()
+        })
+    }
+
+    #[test]
+    fn a_new_action_of_one_whose_action_never_changes_is_improbable() {
+        let mut state = State::default();
+        for day in 0..100 {
+            let commit = step("commit", &format!("folder{day}"));
+            state.steps.note(commit.0, 1, day, false);
+            state.actions.note(commit.action(), 1, day, false);
+        }
+        assert!(
+            state.steps.p_new(MANY) > 0.5,
+            "its steps are new all the time"
+        );
+        let (kind, rate) = state.rate(step("tag", "folder1"));
+        assert_eq!(kind, "actions");
+        assert!(rate.p_new(MANY) < 0.006);
+        let (kind, _) = state.rate(step("commit", "elsewhere"));
+        assert_eq!(kind, "steps");
+    }
+
+    #[test]
+    fn more_of_it_within_a_day_is_less_probable_but_never_for_nothing() {
+        assert_eq!((chance(0, 0.25), chance(1, 0.25)), (1.0, 1.0));
+        assert!(chance(3, 0.25) < chance(2, 0.25));
+        assert!(chance(3, 0.9) > 1.0, "as many chances as there are things");
+    }
+}
