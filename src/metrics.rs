@@ -12,8 +12,8 @@ use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::own::OWN;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 pub use self::labels::{Intake, Role};
@@ -40,6 +40,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_watermark_timestamp_seconds",
     "nhiwatch_commits_total",
     "nhiwatch_commit_seconds",
+    "nhiwatch_checkpoint_seconds",
     "nhiwatch_teardowns_total",
     "nhiwatch_restore_seconds",
     "nhiwatch_partitions_assigned",
@@ -73,6 +74,7 @@ pub struct Metrics {
     watermarks: Arc<DashMap<u32, f64>>,
     commits: IntCounterVec,
     commit_seconds: HistogramVec,
+    checkpoint_seconds: Histogram,
     teardowns: IntCounterVec,
     restore_seconds: Gauge,
     partitions: IntGauge,
@@ -167,15 +169,16 @@ impl Metrics {
                 &["role"],
             )?,
             commit_seconds: list.keep(HistogramVec::new(
-                HistogramOpts::new(
+                seconds(
                     "nhiwatch_commit_seconds",
                     "How long committing a transaction took.",
-                )
-                .buckets(vec![
-                    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
-                ]),
+                ),
                 &["role"],
             )?)?,
+            checkpoint_seconds: list.keep(Histogram::with_opts(seconds(
+                "nhiwatch_checkpoint_seconds",
+                "How long a commit took that stored the state of a partition.",
+            ))?)?,
             teardowns: list.counters(
                 "nhiwatch_teardowns_total",
                 "Times a thread gave up its clients and began anew, by reason.",
@@ -351,6 +354,11 @@ impl Metrics {
             .observe(seconds);
     }
 
+    /// Notes that a commit which stored state took so many seconds.
+    pub fn checkpoint(&self, seconds: f64) {
+        self.checkpoint_seconds.observe(seconds);
+    }
+
     /// Counts a shard that began anew; `reason` is a word of ours.
     pub fn teardown(&self, reason: &'static str) {
         self.teardowns.with_label_values(&[reason]).inc();
@@ -384,6 +392,13 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// A histogram of how long commits take.
+fn seconds(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(vec![
+        0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+    ])
 }
 
 /// Makes metrics and enters them in the registry.

@@ -177,6 +177,11 @@ impl Identities {
         }
     }
 
+    /// How many slots have something to store or to delete.
+    pub(crate) fn unstored(&self) -> usize {
+        self.dirty.len() + self.deleted.len()
+    }
+
     /// The identities that were evicted since the last call, in order.
     pub(crate) fn take_deleted(&mut self) -> BTreeSet<Box<str>> {
         std::mem::take(&mut self.deleted)

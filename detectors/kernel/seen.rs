@@ -86,8 +86,10 @@ impl Seen {
             if !generation.fresh.is_empty() {
                 let mut fresh = std::mem::take(&mut generation.fresh);
                 fresh.sort_unstable();
-                chunks.push((*at, generation.chunks, Some(fresh)));
-                generation.chunks += 1;
+                for part in fresh.chunks(CHUNK) {
+                    chunks.push((*at, generation.chunks, Some(part.to_vec())));
+                    generation.chunks += 1;
+                }
             }
         }
         chunks
@@ -120,6 +122,9 @@ impl Seen {
     }
 }
 
+/// Fingerprints in one record, at most ten bytes each: a topic takes records of some megabyte.
+const CHUNK: usize = 50_000;
+
 fn generation(front: Timestamp) -> i64 {
     front.micros().div_euclid(Span::MINUTE.times(10).micros())
 }
@@ -149,6 +154,24 @@ mod tests {
             seen.note("a", uid, at(0));
         }
         assert_eq!(seen.lost(), 2);
+    }
+
+    #[test]
+    fn however_many_there_are_no_record_is_too_large_for_a_topic() {
+        let mut seen = Seen::new(1_000_000);
+        let many = 2 * CHUNK + 1;
+        for uid in 0..many {
+            seen.note("a", &uid.to_string(), at(0));
+        }
+        let mut restored = Seen::new(1_000_000);
+        let changes = seen.take_changes();
+        assert_eq!(changes.len(), 3);
+        for (at, chunk, prints) in changes {
+            let prints = prints.unwrap();
+            assert!(postcard::to_allocvec(&prints).unwrap().len() < 900_000);
+            restored.restore(at, chunk, &prints);
+        }
+        assert_eq!(restored.sorted(), seen.sorted());
     }
 
     #[test]

@@ -132,6 +132,11 @@ pub struct Kafka {
     pub commit_interval: Duration,
     /// Records after which a transaction commits early.
     pub commit_records: usize,
+    /// How old the stored state may become; a restart takes in again what came since.
+    #[serde(deserialize_with = "duration")]
+    pub checkpoint_interval: Duration,
+    /// Records after which the state is stored early.
+    pub checkpoint_records: u64,
     /// How connections are protected, and who we are.
     pub security: Security,
     /// Further librdkafka settings, passed through.
@@ -145,8 +150,10 @@ impl Default for Kafka {
             instance: "nhiwatch-0".into(),
             shards: 1,
             session_timeout: Duration::from_secs(45),
-            commit_interval: Duration::from_millis(200),
-            commit_records: 20_000,
+            commit_interval: Duration::from_millis(500),
+            commit_records: 100_000,
+            checkpoint_interval: Duration::from_secs(5),
+            checkpoint_records: 500_000,
             security: Security::default(),
             librdkafka: BTreeMap::new(),
         }

@@ -205,6 +205,20 @@ impl Check<'_> {
             message,
             "expected 1 or more",
         );
+        let interval = kafka.checkpoint_interval;
+        self.demand(
+            interval <= Duration::from_secs(300),
+            &["kafka", "checkpoint_interval"],
+            format!("a checkpoint interval of {interval:?} is not possible"),
+            "expected 0s to 5m",
+        );
+        let message = "a checkpoint of no records is not possible";
+        self.demand(
+            kafka.checkpoint_records >= 1,
+            &["kafka", "checkpoint_records"],
+            message,
+            "expected 1 or more",
+        );
         for key in kafka.librdkafka.keys() {
             let set = SET_BY_NHIWATCH.iter().find(|(set, _)| set == key);
             if let Some((_, instead)) = set {

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const PROGRESS: &[u8] = b"\0progress";
 
 /// Layout of the frame.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Version, offset and checksum.
 const HEADER: usize = 1 + 8 + 8;
 
@@ -40,11 +40,13 @@ pub fn unwrap(frame: &[u8]) -> Result<(i64, &[u8]), String> {
     Ok((number(&header[1..9]).cast_signed(), payload))
 }
 
-/// What a partition had reached when its state was stored.
+/// How far a partition had come at a commit.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// The next input offset.
     pub next: i64,
+    /// As of which input offset the state is stored: a restart goes on from there.
+    pub stored: i64,
     /// How many partitions the event topic had: with another number, identities are elsewhere.
     pub partitions: i32,
     /// Digest of the decision in force.

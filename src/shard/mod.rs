@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod deadletter;
 pub mod frame;
+mod owned;
 mod publish;
 mod restore;
 mod teardown;
@@ -13,19 +14,14 @@ use std::time::Duration;
 
 pub use broker::{Broker, Happened, Record};
 use deadletter::Refused;
-use frame::Progress;
-use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::alert::Alert;
-use nhiwatch_detectors::kernel::detector::Severity;
-use nhiwatch_detectors::kernel::engine::{Engine, Stats};
-use nhiwatch_detectors::kernel::input::Fate;
-use nhiwatch_detectors::kernel::limit::Limit;
+use nhiwatch_detectors::kernel::engine::Engine;
+use owned::Owned;
 pub use teardown::Teardown;
 
 use crate::config::Profile;
 use crate::metrics::Role;
 use crate::service::Service;
-use crate::wire::{Reject, with_input};
 
 /// How long a commit may take before who waits for it says that it does not do its work.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,18 +59,6 @@ struct Pending {
     unknown: u64,
 }
 
-struct Owned {
-    engine: Engine,
-    /// The next input offset.
-    next: i64,
-    /// Whether something was taken since the last commit.
-    touched: bool,
-    /// Whether the end of its input was reached.
-    ended: bool,
-    /// What was already counted into the metrics.
-    counted: Stats,
-}
-
 impl<'s, B: Broker> Shard<'s, B> {
     /// A shard that owns nothing yet.
     pub fn new(service: &'s Service, part: &'s str, broker: B) -> Self {
@@ -97,7 +81,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         while !self.service.stopping() {
             self.step()?;
         }
-        self.commit()?;
+        self.settle()?;
         for (partition, next, digest) in self.digests() {
             tracing::info!(partition, next, digest, "drained");
         }
@@ -113,10 +97,13 @@ impl<'s, B: Broker> Shard<'s, B> {
         let places = self.owned.iter();
         let mut places = places.map(|(partition, owned)| (*partition, owned.next, owned.ended));
         self.broker.tend(&mut places);
-        if self.is_due() {
-            self.commit()?;
+        let due = self.is_due();
+        // While nothing waits to be committed, what was committed may still have to be stored.
+        let store = (due || self.pending.since.is_none()).then(|| self.to_store());
+        match store.flatten() {
+            None if !due => Ok(()),
+            store => self.commit(store),
         }
-        Ok(())
     }
 
     /// The next offset of every partition that it owns, and the digest of its state.
@@ -129,14 +116,8 @@ impl<'s, B: Broker> Shard<'s, B> {
     /// Gives up every partition, and takes it out of what the gauges show.
     pub fn release(&mut self) {
         for owned in std::mem::take(&mut self.owned).into_values() {
-            let (identities, learning) = (owned.counted.identities, owned.counted.learning);
             self.service.metrics.partitions(-1);
-            self.service
-                .metrics
-                .watermark(owned.engine.partition(), None);
-            self.service
-                .metrics
-                .identities(-identities.cast_signed(), -learning.cast_signed());
+            owned.uncount(self.service);
         }
     }
 
@@ -155,6 +136,23 @@ impl<'s, B: Broker> Shard<'s, B> {
         old || pending.taken >= kafka.commit_records || pending.held >= HELD_MAX
     }
 
+    /// A partition whose state it is time to store: one at a time, so that a transaction ends soon.
+    fn to_store(&self) -> Option<i32> {
+        let (kafka, now) = (&self.service.config.kafka, self.broker.now());
+        let is_due = |(_, owned): &(&i32, &Owned)| owned.is_due(now, kafka);
+        let due = self
+            .owned
+            .iter()
+            .find(is_due)
+            .map(|(partition, _)| *partition);
+        due.filter(|_| self.keeps_state())
+    }
+
+    /// The embedded broker of a demo has nothing to restore from.
+    fn keeps_state(&self) -> bool {
+        self.service.config.profile != Profile::Demo
+    }
+
     fn poll(&mut self) -> Result<(), Teardown> {
         let wait = match self.pending.since {
             Some(_) => Duration::from_millis(5),
@@ -166,8 +164,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             if let Some(owned) = owned.get_mut(&record.partition)
                 && record.offset >= owned.next
             {
-                pending.since.get_or_insert(now);
-                take(owned, record, pending);
+                owned.take(record, now, pending);
             }
         })?;
         if !self.seen_first && self.pending.taken > 0 {
@@ -201,13 +198,25 @@ impl<'s, B: Broker> Shard<'s, B> {
             .map(|(partition, owned)| (*partition, owned.next))
             .collect();
         self.broker.assign(&places)?;
-        self.service.health.set_ready(self.part);
+        self.say_ready();
         Ok(())
+    }
+
+    /// Says that it does its work, once it has caught up with what was committed before.
+    fn say_ready(&self) {
+        let health = &self.service.health;
+        match self.owned.values().all(Owned::has_caught_up) {
+            true => health.set_ready(self.part),
+            false => health.set_unready(
+                self.part,
+                "taking in again what came after the stored state",
+            ),
+        }
     }
 
     fn revoke(&mut self, lost: bool) -> Result<(), Teardown> {
         if !lost {
-            self.commit()?;
+            self.settle()?;
         } else if self.pending.since.is_some() {
             return Err(Teardown::Refused("the assignment was lost".to_owned()));
         }
@@ -223,14 +232,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         if config.profile == Profile::Demo {
             let index = u32::try_from(partition).unwrap_or_default();
             let engine = Engine::new(index, std::sync::Arc::clone(decision));
-            let counted = engine.stats();
-            return Ok(Owned {
-                engine,
-                next: 0,
-                touched: false,
-                ended: false,
-                counted,
-            });
+            return Ok(Owned::new(engine, 0, 0, self.broker.now()));
         }
         let begun = self.broker.now();
         let restored = restore::restore(
@@ -240,32 +242,37 @@ impl<'s, B: Broker> Shard<'s, B> {
             decision,
             (partition, self.partitions),
         )?;
-        let seconds = self.broker.now().saturating_sub(begun).as_secs_f64();
+        let now = self.broker.now();
+        let seconds = now.saturating_sub(begun).as_secs_f64();
         self.service.metrics.restore(seconds);
-        tracing::info!(
-            partition,
-            next = restored.next,
-            records = restored.records,
-            seconds,
-            "state restored"
-        );
-        let mut counted = restored.engine.stats();
-        // Identities are a gauge: what was restored is new to this process.
-        (counted.identities, counted.learning) = (0, 0);
-        Ok(Owned {
-            engine: restored.engine,
-            next: restored.next,
-            touched: false,
-            ended: false,
-            counted,
-        })
+        let restore::Restored {
+            engine,
+            stored,
+            next,
+            records,
+        } = restored;
+        tracing::info!(partition, next, stored, records, seconds, "state restored");
+        Ok(Owned::new(engine, stored, next, now))
     }
 
-    /// Commits everything since the last commit: alerts, dead letters, state, progress, offsets.
-    fn commit(&mut self) -> Result<(), Teardown> {
-        if self.pending.since.is_none() {
-            return Ok(());
+    /// Commits all that is pending, and stores the state of every partition.
+    fn settle(&mut self) -> Result<(), Teardown> {
+        if self.pending.since.is_some() {
+            self.commit(None)?;
         }
+        let behind = self.owned.iter().filter(|(_, owned)| owned.is_behind());
+        let behind: Vec<i32> = behind.map(|(partition, _)| *partition).collect();
+        for partition in behind {
+            if self.keeps_state() {
+                self.commit(Some(partition))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits everything since the last commit: alerts, dead letters, progress and offsets; and the state of one
+    /// partition, as of the same offset.
+    fn commit(&mut self, store: Option<i32>) -> Result<(), Teardown> {
         let begun = self.broker.now();
         let config = &self.service.config;
         self.service
@@ -280,32 +287,41 @@ impl<'s, B: Broker> Shard<'s, B> {
             publish::alert(&self.broker, self.service, alert)?;
         }
         let mut offsets = Vec::new();
-        for (partition, owned) in &mut self.owned {
-            if !owned.touched {
+        let keeps_state = self.keeps_state();
+        for (&partition, owned) in &mut self.owned {
+            let stores = store == Some(partition);
+            if !owned.touched && !stores {
                 continue;
             }
-            if config.profile != Profile::Demo {
-                let progress = Progress {
-                    next: owned.next,
-                    partitions: self.partitions,
-                    decision: self.service.decision.digest().to_owned(),
-                };
-                let engine = &mut owned.engine;
-                publish::state(&self.broker, self.service, *partition, engine, &progress)?;
+            if stores {
+                let as_of = owned.next;
+                publish::state(
+                    &self.broker,
+                    self.service,
+                    partition,
+                    &mut owned.engine,
+                    as_of,
+                )?;
+                owned.stored(begun);
             }
-            offsets.push((*partition, owned.next));
+            if keeps_state {
+                let decision = self.service.decision.digest();
+                let progress = owned.progress(self.partitions, decision);
+                publish::progress(&self.broker, self.service, partition, &progress)?;
+            }
+            offsets.push((partition, owned.next));
         }
         self.broker.commit(&offsets)?;
-        self.count(begun);
+        self.count(begun, store.is_some());
         Ok(())
     }
 
     /// Moves what was committed just now into the metrics.
-    fn count(&mut self, begun: Duration) {
+    fn count(&mut self, begun: Duration, stored: bool) {
         let metrics = &self.service.metrics;
         for owned in self.owned.values_mut().filter(|owned| owned.touched) {
             owned.touched = false;
-            count(self.service, owned);
+            owned.count(self.service);
         }
         let pending = std::mem::take(&mut self.pending);
         for alert in pending.alerts.iter().filter(|alert| alert.revision == 1) {
@@ -317,67 +333,11 @@ impl<'s, B: Broker> Shard<'s, B> {
         metrics.unknown_fields(pending.unknown);
         let seconds = self.broker.now().saturating_sub(begun).as_secs_f64();
         metrics.commit(Role::Watch, seconds);
-        self.service.health.set_ready(self.part);
+        if stored {
+            metrics.checkpoint(seconds);
+        }
+        self.say_ready();
     }
-}
-
-/// Hands one record to its engine.
-fn take(owned: &mut Owned, record: &Record<'_>, pending: &mut Pending) {
-    owned.next = record.offset + 1;
-    owned.touched = true;
-    owned.ended = false;
-    let (before, engine) = (pending.alerts.len(), &mut owned.engine);
-    let (alerts, unknown) = (&mut pending.alerts, &mut pending.unknown);
-    let fate: Result<Fate, Reject> = with_input(
-        record.kind.as_deref(),
-        record.key,
-        record.value,
-        record.received,
-        |input, fields| {
-            *unknown += u64::from(fields);
-            input.map(|input| engine.handle(&input, alerts))
-        },
-    );
-    pending.taken += 1;
-    pending.urgent |= pending.alerts[before..]
-        .iter()
-        .any(|alert| alert.severity >= Severity::High);
-    if let Err(reject) = fate {
-        let refused = Refused::of(record, reject);
-        pending.held += refused.bytes();
-        pending.refused.push(refused);
-    }
-}
-
-/// Moves what an engine counted since the last commit into the metrics.
-fn count(service: &Service, owned: &mut Owned) {
-    let (now, then) = (owned.engine.stats(), &owned.counted);
-    let metrics = &service.metrics;
-    for (&fate, (now, then)) in Fate::ALL.iter().zip(now.fates.iter().zip(&then.fates)) {
-        metrics.records(fate, now - then);
-    }
-    for (&limit, (now, then)) in Limit::ALL.iter().zip(now.limits.iter().zip(&then.limits)) {
-        metrics.limit(limit, now - then);
-    }
-    for (card, (now, then)) in CARDS.iter().zip(now.detectors.iter().zip(&then.detectors)) {
-        metrics.detector(
-            card.name,
-            now.evaluations - then.evaluations,
-            now.findings - then.findings,
-            now.panics - then.panics,
-        );
-    }
-    metrics.identities(
-        now.identities.cast_signed() - then.identities.cast_signed(),
-        now.learning.cast_signed() - then.learning.cast_signed(),
-    );
-    metrics.folded(now.folded - then.folded);
-    metrics.evicted(now.evicted - then.evicted);
-    if let Some(watermark) = owned.engine.watermark() {
-        let partition = owned.engine.partition();
-        metrics.watermark(partition, Some(watermark.micros() as f64 / 1e6));
-    }
-    owned.counted = now;
 }
 
 /// How long an alert that should not wait waits for others.

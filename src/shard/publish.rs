@@ -48,7 +48,8 @@ pub(super) fn alert(
     })
 }
 
-/// Adds what changed in one partition's state, and how far it has come, to the transaction.
+/// Adds what changed in one partition's state since it was last stored to the transaction, as of the input offset
+/// `as_of`.
 ///
 /// # Errors
 /// Where it cannot be queued.
@@ -57,30 +58,64 @@ pub(super) fn state(
     service: &Service,
     partition: i32,
     engine: &mut Engine,
+    as_of: i64,
+) -> Result<(), Teardown> {
+    let mut failed = None;
+    let mut state = State::new(outbox, service, partition, as_of);
+    engine.flush(|key, payload| {
+        if failed.is_none() {
+            failed = state.send(key, payload).err();
+        }
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+/// Adds how far a partition has come to the transaction.
+///
+/// # Errors
+/// Where it cannot be queued.
+pub(super) fn progress(
+    outbox: &impl Outbox,
+    service: &Service,
+    partition: i32,
     progress: &Progress,
 ) -> Result<(), Teardown> {
-    let (mut value, mut failed) = (Vec::new(), None);
-    let topic = &service.config.topics.state;
-    let mut send = |key: &[u8], payload: Option<&[u8]>| {
-        if failed.is_some() {
-            return;
-        }
-        if let Some(payload) = payload {
-            frame::wrap(progress.next, payload, &mut value);
-        }
-        let value = payload.map(|_| value.as_slice());
-        let record = Outgoing {
-            topic,
-            partition: Some(partition),
-            key: Some(key),
-            value,
-            headers: &[],
-        };
-        failed = outbox.send(&record).err();
-    };
-    engine.flush(&mut send);
     // Plain fields always have a JSON form.
-    let progress = serde_json::to_vec(progress).unwrap_or_default();
-    send(frame::PROGRESS, Some(&progress));
-    failed.map_or(Ok(()), Err)
+    let payload = serde_json::to_vec(progress).unwrap_or_default();
+    State::new(outbox, service, partition, progress.next).send(frame::PROGRESS, Some(&payload))
+}
+
+/// Records of one partition's state, as of one offset.
+struct State<'o, O> {
+    outbox: &'o O,
+    topic: &'o str,
+    partition: i32,
+    as_of: i64,
+    /// Kept to reuse its allocation.
+    value: Vec<u8>,
+}
+
+impl<'o, O: Outbox> State<'o, O> {
+    fn new(outbox: &'o O, service: &'o Service, partition: i32, as_of: i64) -> Self {
+        Self {
+            outbox,
+            topic: &service.config.topics.state,
+            partition,
+            as_of,
+            value: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, key: &[u8], payload: Option<&[u8]>) -> Result<(), Teardown> {
+        if let Some(payload) = payload {
+            frame::wrap(self.as_of, payload, &mut self.value);
+        }
+        self.outbox.send(&Outgoing {
+            topic: self.topic,
+            partition: Some(self.partition),
+            key: Some(key),
+            value: payload.map(|_| self.value.as_slice()),
+            headers: &[],
+        })
+    }
 }

@@ -10,9 +10,11 @@ use crate::config::{Start, Topics};
 
 /// A partition ready to go on.
 pub(super) struct Restored {
-    /// Its engine, with the state as of `next`.
+    /// Its engine, with the state as of `stored`.
     pub(super) engine: Engine,
-    /// The next input offset.
+    /// The input offset to go on from.
+    pub(super) stored: i64,
+    /// The next input offset of which nothing was told yet.
     pub(super) next: i64,
     /// State records read.
     pub(super) records: u64,
@@ -45,7 +47,7 @@ pub(super) fn restore(
     if committed.is_none() && progress.is_some() {
         committed = broker.committed(partition, true)?;
     }
-    let next = match (committed, progress) {
+    let (stored, next) = match (committed, progress) {
         (Some(_), Some(progress)) if progress.partitions != partitions => {
             let (events, state) = (&topics.events, &topics.state);
             return Err(Teardown::Refused(format!(
@@ -62,23 +64,25 @@ pub(super) fn restore(
                     offset = committed,
                     before = progress.decision,
                     now = decision.digest(),
+                    again = committed - progress.stored,
                     "another configuration is in force from here on"
                 );
             }
             let (low, _) = broker.bounds(partition)?;
-            if committed < low {
+            if progress.stored < low {
                 let cure = format!(
                     "delete and recreate {} and the group to learn anew",
                     topics.state
                 );
-                let place = (partition, committed);
+                let place = (partition, progress.stored);
                 return Err(Teardown::deleted(GROUP, &topics.events, place, low, &cure));
             }
-            committed
+            (progress.stored, committed)
         }
         (None, None) if records == 0 => {
             let (low, high) = broker.bounds(partition)?;
-            if start == Start::Latest { high } else { low }
+            let first = if start == Start::Latest { high } else { low };
+            (first, first)
         }
         (committed, _) if broker.committed(partition, committed.is_some())? != committed => {
             // We were away for longer than the group waits.
@@ -102,6 +106,7 @@ pub(super) fn restore(
     };
     Ok(Restored {
         engine,
+        stored,
         next,
         records,
     })

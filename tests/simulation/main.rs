@@ -1,7 +1,8 @@
 //! Shards on a model of Kafka that fails in every way it can: nothing is lost, nothing is told twice.
 //!
 //! Each seed decides a run: when events come, which process works next, who is killed, sleeps through its
-//! session or meets its twin, which answers are lost, when the marks of transactions arrive. After that all
+//! session or meets its twin, which answers are lost, when the marks of transactions arrive, how often the state
+//! is stored. After that all
 //! is quiet and one process finishes; then the alerts and dead letters that are committed, the offsets and
 //! the state must be those of engines that nothing disturbed.
 //!
@@ -182,7 +183,7 @@ impl<'s> Run<'s> {
         let process = Process::start(&self.world, "reader", None, None);
         let mut shard = Shard::new(self.service, "reader", process);
         let mut states: BTreeSet<(i32, i64, String)> = BTreeSet::new();
-        while states.is_empty() {
+        while !self.is_all(&states) {
             if let Err(error) = shard.step() {
                 panic!("the state cannot be read back: {error}");
             }
@@ -219,6 +220,16 @@ impl<'s> Run<'s> {
         })
     }
 
+    /// Whether these are the states of all partitions at their ends.
+    fn is_all(&self, states: &BTreeSet<(i32, i64, String)>) -> bool {
+        let world = self.world.borrow();
+        let ends = states
+            .iter()
+            .map(|(partition, next, _)| (*partition, *next));
+        let events = (0..).zip(&world.events);
+        ends.eq(events.map(|(partition, events)| (partition, events.len() as i64)))
+    }
+
     fn say(&self, what: &str) {
         if self.says {
             eprintln!("{:>9.3} s  {what}", self.world.borrow().now.as_secs_f64());
@@ -232,13 +243,23 @@ fn hold_true(error: &Teardown) {
     assert!(!contradicts, "{error}");
 }
 
+/// Services that store their state with every commit, once a second, and as rarely as is usual.
+fn services() -> [Service; 3] {
+    [0, 1000, 5000].map(|interval| {
+        let mut config = Config::default();
+        config.kafka.checkpoint_interval = Duration::from_millis(interval);
+        service(config).unwrap()
+    })
+}
+
 /// What is wrong with the run of `seed`, if anything.
 fn wrong(
-    service: &Service,
+    services: &[Service; 3],
     seed: u64,
     mistake: Option<Mistake>,
     ends: &mut BTreeMap<String, usize>,
 ) -> Option<String> {
+    let service = &services[Dice::new(seed, 2).roll(3) as usize];
     let run = || {
         let (run, expected) = Run::new(service, seed, mistake);
         let outcome = run.outcome(ends);
@@ -259,11 +280,11 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn whatever_fails_nothing_is_lost_and_nothing_is_told_twice() {
-    let service = service(Config::default()).unwrap();
+    let services = services();
     let (seeds, mut ends) = (seeds(500), BTreeMap::new());
     let count = seeds.end - seeds.start;
     for seed in seeds {
-        if let Some(wrong) = wrong(&service, seed, None, &mut ends) {
+        if let Some(wrong) = wrong(&services, seed, None, &mut ends) {
             panic!("NHIWATCH_SEED={seed}: {wrong}");
         }
     }
@@ -280,9 +301,9 @@ fn whatever_fails_nothing_is_lost_and_nothing_is_told_twice() {
 
 /// Makes sure that `mistake` is found within some hundred seeds, and says in which first.
 fn is_found(mistake: Mistake) {
-    let service = service(Config::default()).unwrap();
+    let services = services();
     let ends = &mut BTreeMap::new();
-    let is_wrong = |seed: &u64| wrong(&service, *seed, Some(mistake), ends).is_some();
+    let is_wrong = |seed: &u64| wrong(&services, *seed, Some(mistake), ends).is_some();
     let seeds: Vec<u64> = (0..500).filter(is_wrong).collect();
     println!(
         "{mistake:?}: {} of 500 seeds, {:?} first",
@@ -300,6 +321,11 @@ fn a_restore_that_does_not_wait_for_the_marks_is_found() {
 #[test]
 fn offsets_that_are_committed_before_the_alerts_are_found() {
     is_found(Mistake::OffsetsFirst);
+}
+
+#[test]
+fn a_restart_that_leaves_out_what_came_after_the_stored_state_is_found() {
+    is_found(Mistake::SkipReplay);
 }
 
 #[test]

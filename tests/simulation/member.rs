@@ -20,6 +20,8 @@ pub(crate) enum Mistake {
     OffsetsFirst,
     /// After an unknown result the same producer goes on.
     ReuseProducer,
+    /// A partition is read from the committed offset on, whatever the state is as of.
+    SkipReplay,
 }
 
 /// What others do while a process sleeps in the middle of a call.
@@ -187,7 +189,12 @@ impl Broker for Process<'_> {
 
     fn assign(&mut self, places: &[(i32, i64)]) -> Result<(), Teardown> {
         self.call("assigning")?;
-        self.positions = places.iter().copied().collect();
+        let world = self.world.borrow();
+        let place = |&(partition, next): &(i32, i64)| match self.mistake {
+            Some(Mistake::SkipReplay) => (partition, world.committed(partition).unwrap_or(next)),
+            _ => (partition, next),
+        };
+        self.positions = places.iter().map(place).collect();
         Ok(())
     }
 

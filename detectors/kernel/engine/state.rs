@@ -59,6 +59,12 @@ impl Engine {
         write(codec::META, Some(&payload));
     }
 
+    /// How many identities have something to store since the last [`Engine::flush`].
+    #[must_use]
+    pub fn unstored(&self) -> usize {
+        self.identities.unstored()
+    }
+
     /// Takes one state record back in, as [`Engine::flush`] wrote it: a later one of a key replaces an earlier
     /// one, else order does not matter. After the last one call [`Engine::restored`].
     ///

@@ -1,0 +1,193 @@
+//! One partition that a shard owns: its engine, and how far it has come.
+
+use std::time::Duration;
+
+use nhiwatch_detectors::CARDS;
+use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::detector::Severity;
+use nhiwatch_detectors::kernel::engine::{Engine, Stats};
+use nhiwatch_detectors::kernel::input::Fate;
+use nhiwatch_detectors::kernel::limit::Limit;
+
+use super::deadletter::Refused;
+use super::frame::Progress;
+use super::{Pending, Record};
+use crate::config;
+use crate::service::Service;
+use crate::wire::{Reject, with_input};
+
+/// A partition, from its assignment on.
+///
+/// Its state is stored at a checkpoint, its progress at every commit. After a restart the records between the
+/// two are taken in once more: the same log gives the same state, and what is to be said of them is said already.
+pub(super) struct Owned {
+    pub(super) engine: Engine,
+    /// The next input offset.
+    pub(super) next: i64,
+    /// What lies before this offset was committed by whoever had the partition before.
+    told: i64,
+    /// As of which offset its state is stored.
+    stored: i64,
+    /// When it was stored.
+    stored_at: Duration,
+    /// Whether something was taken since the last commit.
+    pub(super) touched: bool,
+    /// Whether the end of its input was reached.
+    pub(super) ended: bool,
+    /// What was already counted into the metrics.
+    counted: Stats,
+}
+
+impl Owned {
+    /// Goes on at `stored`, with an engine as of it, where everything before `told` was committed already.
+    pub(super) fn new(engine: Engine, stored: i64, told: i64, now: Duration) -> Self {
+        let mut owned = Self {
+            engine,
+            next: stored,
+            told,
+            stored,
+            stored_at: now,
+            touched: false,
+            ended: false,
+            counted: Stats::default(),
+        };
+        if owned.has_caught_up() {
+            owned.begin_to_count();
+        }
+        owned
+    }
+
+    /// Whether everything is taken in again that was committed before.
+    pub(super) const fn has_caught_up(&self) -> bool {
+        self.next >= self.told
+    }
+
+    /// Hands one record to its engine.
+    pub(super) fn take(&mut self, record: &Record<'_>, now: Duration, pending: &mut Pending) {
+        self.ended = false;
+        if !self.has_caught_up() {
+            return self.take_again(record);
+        }
+        self.next = record.offset + 1;
+        self.touched = true;
+        pending.since.get_or_insert(now);
+        let before = pending.alerts.len();
+        let (fate, unknown) = self.hand(record, &mut pending.alerts);
+        pending.unknown += unknown;
+        pending.taken += 1;
+        pending.urgent |= pending.alerts[before..]
+            .iter()
+            .any(|alert| alert.severity >= Severity::High);
+        if let Err(reject) = fate {
+            let refused = Refused::of(record, reject);
+            pending.held += refused.bytes();
+            pending.refused.push(refused);
+        }
+    }
+
+    /// Takes in what was committed before: the state is to follow from it once more, and nothing else.
+    fn take_again(&mut self, record: &Record<'_>) {
+        self.next = record.offset + 1;
+        let _ = self.hand(record, &mut Vec::new());
+        if self.has_caught_up() {
+            self.begin_to_count();
+        }
+    }
+
+    fn hand(
+        &mut self,
+        record: &Record<'_>,
+        alerts: &mut Vec<Alert>,
+    ) -> (Result<Fate, Reject>, u64) {
+        let (engine, mut unknown) = (&mut self.engine, 0);
+        let fate = with_input(
+            record.kind.as_deref(),
+            record.key,
+            record.value,
+            record.received,
+            |input, fields| {
+                unknown = u64::from(fields);
+                input.map(|input| engine.handle(&input, alerts))
+            },
+        );
+        (fate, unknown)
+    }
+
+    /// Whether its state is to be stored with the next commit: it is not, and it is time to or there is much.
+    pub(super) fn is_due(&self, now: Duration, kafka: &config::Kafka) -> bool {
+        self.is_behind()
+            && (now.saturating_sub(self.stored_at) >= kafka.checkpoint_interval
+                || (self.next - self.stored).cast_unsigned() >= kafka.checkpoint_records
+                || self.engine.unstored() >= UNSTORED_MAX)
+    }
+
+    /// Whether something was taken since its state was stored.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.has_caught_up() && self.next > self.stored
+    }
+
+    /// Notes that its state is stored as of now.
+    pub(super) fn stored(&mut self, now: Duration) {
+        (self.stored, self.stored_at) = (self.next, now);
+    }
+
+    /// How far it has come, of so many partitions, under this decision.
+    pub(super) fn progress(&self, partitions: i32, decision: &str) -> Progress {
+        Progress {
+            next: self.next,
+            stored: self.stored,
+            partitions,
+            decision: decision.to_owned(),
+        }
+    }
+
+    /// Everything until now was counted by whoever took it in first; but identities are a gauge, and those of
+    /// this partition are new to this process.
+    fn begin_to_count(&mut self) {
+        self.counted = self.engine.stats();
+        (self.counted.identities, self.counted.learning) = (0, 0);
+    }
+
+    /// Moves what was counted since the last commit into the metrics.
+    pub(super) fn count(&mut self, service: &Service) {
+        let (now, then) = (self.engine.stats(), &self.counted);
+        let metrics = &service.metrics;
+        for (&fate, (now, then)) in Fate::ALL.iter().zip(now.fates.iter().zip(&then.fates)) {
+            metrics.records(fate, now - then);
+        }
+        for (&limit, (now, then)) in Limit::ALL.iter().zip(now.limits.iter().zip(&then.limits)) {
+            metrics.limit(limit, now - then);
+        }
+        for (card, (now, then)) in CARDS.iter().zip(now.detectors.iter().zip(&then.detectors)) {
+            metrics.detector(
+                card.name,
+                now.evaluations - then.evaluations,
+                now.findings - then.findings,
+                now.panics - then.panics,
+            );
+        }
+        metrics.identities(
+            now.identities.cast_signed() - then.identities.cast_signed(),
+            now.learning.cast_signed() - then.learning.cast_signed(),
+        );
+        metrics.folded(now.folded - then.folded);
+        metrics.evicted(now.evicted - then.evicted);
+        if let Some(watermark) = self.engine.watermark() {
+            let partition = self.engine.partition();
+            metrics.watermark(partition, Some(watermark.micros() as f64 / 1e6));
+        }
+        self.counted = now;
+    }
+
+    /// Takes it out of what the gauges show.
+    pub(super) fn uncount(&self, service: &Service) {
+        let (identities, learning) = (self.counted.identities, self.counted.learning);
+        let metrics = &service.metrics;
+        metrics.watermark(self.engine.partition(), None);
+        metrics.identities(-identities.cast_signed(), -learning.cast_signed());
+    }
+}
+
+/// Identities to store after which a checkpoint does not wait any longer: a transaction must end in time on a slow
+/// broker too.
+const UNSTORED_MAX: usize = 100_000;
