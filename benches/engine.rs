@@ -74,7 +74,7 @@ fn measure(size: usize, out: &mut impl Write) -> std::io::Result<()> {
             .restore(key, payload)
             .map_err(std::io::Error::other)?;
     }
-    engine.restored();
+    engine.restored().map_err(std::io::Error::other)?;
     let restoring = started.elapsed().as_nanos() as usize / size;
     writeln!(
         out,

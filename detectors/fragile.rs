@@ -153,7 +153,7 @@ mod tests {
                 engine.restore(key, payload).expect("was just written");
             }
         }
-        engine.restored();
+        engine.restored().expect("was just written");
         engine
     }
 

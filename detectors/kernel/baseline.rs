@@ -28,7 +28,8 @@ use super::season::{LOOSE, Season, Seasonal};
 use super::tails::Expected;
 use super::time::{HourOfWeek, Span, Timestamp};
 
-/// The part of an identity's state that only closes touch.
+/// The part of an identity's state that only closes touch. It is stored in this order, and begins with the fields of
+/// [`Outline`](super::codec::Outline).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// Event time of the first event that counted; nothing for an identity that is only announced.
@@ -174,6 +175,16 @@ impl Baseline {
             venues.extend(self.venue.as_deref());
         }
         self.free = holidays.of(venues.into_iter());
+    }
+
+    /// The free days that it follows, for who keeps them while nobody looks at it.
+    pub(crate) fn take_free(&mut self) -> Option<Arc<FreeDays>> {
+        self.free.take()
+    }
+
+    /// Follows them again.
+    pub(crate) fn put_free(&mut self, free: Option<Arc<FreeDays>>) {
+        self.free = free;
     }
 
     /// Whether the venues that it works for are closed on the day `number`, or close early: less than

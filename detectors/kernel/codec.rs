@@ -9,9 +9,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::baseline::Baseline;
 use super::detector::Detector;
+use super::event::Kind;
 use super::incidents::Incidents;
+use super::inventory::Declared;
 use super::names::Symbol;
 use super::risk::Risk;
+use super::time::Timestamp;
 
 /// Key of the record that holds what is global to the partition.
 pub const META: &[u8] = b"\0meta";
@@ -20,7 +23,7 @@ pub const META: &[u8] = b"\0meta";
 const STORMS: &[u8] = b"\0storms";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 21;
+const LAYOUT: u8 = 22;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]
@@ -84,11 +87,21 @@ impl<'a> Key<'a> {
 /// The part of an identity's state that only closes and findings touch, as it is stored.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Rest<'a> {
+    pub(crate) failed: bool,
     pub(crate) baseline: std::borrow::Cow<'a, Baseline>,
     pub(crate) incidents: std::borrow::Cow<'a, Incidents>,
     pub(crate) risk: Option<std::borrow::Cow<'a, Box<Risk>>>,
     pub(crate) states: Vec<DetectorState>,
+}
+
+/// How a [`Rest`] begins: what its partition wants to know of an identity that is not looked at.
+#[derive(Deserialize)]
+pub(crate) struct Outline {
     pub(crate) failed: bool,
+    pub(crate) first_seen: Option<Timestamp>,
+    pub(crate) kind: Kind,
+    pub(crate) declared: Option<Declared>,
+    pub(crate) venue: Option<Box<str>>,
 }
 
 /// A detector's state of one identity, as it is stored.
@@ -150,13 +163,16 @@ pub(crate) fn size<T: Serialize + ?Sized>(value: &T) -> usize {
     postcard::experimental::serialized_size(value).unwrap_or(0)
 }
 
-/// Reads a payload.
+/// Reads a payload, or its beginning.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
+    postcard::from_bytes(open(payload)?).map_err(|error| error.to_string())
+}
+
+/// The message of a payload, which is of this layout and not damaged.
+pub(crate) fn open(payload: &[u8]) -> Result<&[u8], String> {
     match payload {
         [LAYOUT, rest @ ..] => match rest.split_first_chunk::<CHECKSUM>() {
-            Some((sum, message)) if *sum == checksum(message) => {
-                postcard::from_bytes(message).map_err(|error| error.to_string())
-            }
+            Some((sum, message)) if *sum == checksum(message) => Ok(message),
             _ => Err("the record is damaged: its checksum does not fit".to_owned()),
         },
         [other, ..] => Err(format!(

@@ -18,7 +18,7 @@ use super::clock::{Arrival, Clock, LATENESS};
 use super::detector::{BaselineState, Finding, Mode};
 use super::event::Event;
 use super::groups::Groups;
-use super::identities::{Identities, Memory};
+use super::identities::{Entry, Identities};
 use super::input::{Fate, Input};
 use super::inventory::Declared;
 use super::limit::Limit;
@@ -385,12 +385,12 @@ impl Engine {
     #[must_use]
     pub fn learning(&self) -> Vec<Young> {
         let front = self.clock.front();
-        let young = |memory: &&Memory| {
-            let first_seen = memory.baseline.first_seen?;
+        let young = |entry: &&Entry| {
+            let first_seen = entry.first_seen()?;
             // The time of a lone event is not believed yet.
             let age = front.map_or(Span::from_micros(0), |front| front.since(first_seen));
             let state = BaselineState::of(age);
-            let identity = memory.identity.to_string();
+            let identity = entry.name().to_owned();
             (state != BaselineState::Mature).then_some(Young {
                 identity,
                 first_seen,

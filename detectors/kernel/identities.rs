@@ -1,13 +1,16 @@
 //! The identities of one partition, bounded: a newcomer may displace newcomers, nobody else.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
+use super::asleep::{Asleep, Part};
 use super::baseline::Baseline;
 use super::births::Births;
+use super::codec::Rest;
 use super::hot::Hot;
 use super::incidents::Incidents;
 use super::inventory::Declared;
@@ -54,12 +57,57 @@ impl Memory {
     const fn is_stranger(&self) -> bool {
         self.baseline.first_seen.is_none() && self.baseline.declared.is_none()
     }
+
+    /// All but its hot part, as it is stored.
+    pub(crate) fn rest(&self) -> Rest<'_> {
+        Rest {
+            failed: self.failed,
+            baseline: Cow::Borrowed(&self.baseline),
+            incidents: Cow::Borrowed(&self.incidents),
+            risk: self.risk.as_ref().map(Cow::Borrowed),
+            states: self.states.encode(),
+        }
+    }
+}
+
+/// One identity: as it is, or as it was stored.
+pub(crate) enum Entry {
+    Awake(Box<Memory>),
+    Asleep(Box<Asleep>),
+}
+
+impl Entry {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Awake(memory) => &memory.identity,
+            Self::Asleep(asleep) => &asleep.identity,
+        }
+    }
+
+    pub(crate) fn first_seen(&self) -> Option<Timestamp> {
+        match self {
+            Self::Awake(memory) => memory.baseline.first_seen,
+            Self::Asleep(asleep) => asleep.first_seen,
+        }
+    }
+
+    /// What is known of it; who was asleep is awake then.
+    fn memory(&mut self) -> &mut Memory {
+        if let Self::Asleep(asleep) = self {
+            let asleep = std::mem::replace(&mut **asleep, Asleep::new(""));
+            *self = Self::Awake(Box::new(asleep.wake()));
+        }
+        match self {
+            Self::Awake(memory) => memory,
+            Self::Asleep(_) => unreachable!("it was woken up"),
+        }
+    }
 }
 
 /// The identities of one partition, by name.
 pub(crate) struct Identities {
     table: HashTable<u32>,
-    slab: Vec<Option<Memory>>,
+    slab: Vec<Option<Entry>>,
     free: Vec<u32>,
     /// First seen within a day: the oldest of them makes room for a newcomer.
     newborn: BTreeSet<(Timestamp, Box<str>)>,
@@ -110,7 +158,7 @@ impl Identities {
             self.evict(&least);
         }
         self.strangers.insert(identity.into());
-        let slot = self.insert(Memory::new(identity));
+        let slot = self.insert(Entry::Awake(Box::new(Memory::new(identity))));
         self.touch(slot, true, true);
         Some(slot)
     }
@@ -136,9 +184,10 @@ impl Identities {
 
     /// Takes over what the inventory declares of `slot`; the same again is no change.
     pub(crate) fn declare(&mut self, slot: u32, declared: Option<Declared>) {
-        let Some(Some(memory)) = self.slab.get_mut(slot as usize) else {
+        let Some(Some(entry)) = self.slab.get_mut(slot as usize) else {
             return;
         };
+        let memory = entry.memory();
         if memory.baseline.declared == declared {
             return;
         }
@@ -163,12 +212,12 @@ impl Identities {
     }
 
     pub(crate) fn memory(&mut self, slot: u32) -> Option<&mut Memory> {
-        self.slab.get_mut(slot as usize)?.as_mut()
+        Some(self.slab.get_mut(slot as usize)?.as_mut()?.memory())
     }
 
     /// Notes that a part of `slot` must be stored.
     pub(crate) fn touch(&mut self, slot: u32, hot: bool, rest: bool) {
-        if let Some(Some(memory)) = self.slab.get_mut(slot as usize) {
+        if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize) {
             if !std::mem::replace(&mut self.queued[slot as usize], true) {
                 self.dirty.push(slot);
             }
@@ -187,44 +236,37 @@ impl Identities {
         std::mem::take(&mut self.deleted)
     }
 
-    /// Hands the identities that must be stored to `each`, in order of their names, with which
-    /// parts; afterwards none must.
+    /// Hands the identities that must be stored to `each`, with which parts; afterwards none must.
     pub(crate) fn take_dirty(&mut self, mut each: impl FnMut(&Memory, bool, bool)) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.sort_by(|a, b| self.name(*a).cmp(&self.name(*b)));
-        for slot in &dirty {
-            self.queued[*slot as usize] = false;
-            if let Some(Some(memory)) = self.slab.get_mut(*slot as usize) {
+        // In the order in which they lie in memory.
+        dirty.sort_unstable();
+        for slot in dirty.drain(..) {
+            self.queued[slot as usize] = false;
+            if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize) {
                 let (hot, rest) = std::mem::take(&mut memory.dirty);
                 if hot || rest {
                     each(memory, hot, rest);
                 }
             }
         }
-        dirty.clear();
         self.dirty = dirty;
     }
 
-    /// Every identity with its slot, in no order.
-    pub(crate) fn slots_mut(&mut self) -> impl Iterator<Item = (u32, &mut Memory)> {
-        let slots = (0..).zip(&mut self.slab);
-        slots.filter_map(|(slot, memory)| Some((slot, memory.as_mut()?)))
-    }
-
     /// All identities, in order of their names.
-    pub(crate) fn sorted(&self) -> Vec<&Memory> {
-        let mut all: Vec<&Memory> = self.slab.iter().flatten().collect();
-        all.sort_by(|a, b| a.identity.cmp(&b.identity));
+    pub(crate) fn sorted(&self) -> Vec<&Entry> {
+        let mut all: Vec<&Entry> = self.slab.iter().flatten().collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }
 
-    /// Puts back an identity that was stored, or completes it: `fill` gets its memory.
-    pub(crate) fn restore(&mut self, identity: &str, fill: impl FnOnce(&mut Memory)) {
+    /// Puts back a part of an identity as it was stored; it sleeps until somebody looks at it.
+    pub(crate) fn restore(&mut self, identity: &str, part: Part, payload: &[u8]) {
         let slot = self
             .find(identity)
-            .unwrap_or_else(|| self.insert(Memory::new(identity)));
-        if let Some(memory) = self.memory(slot) {
-            fill(memory);
+            .unwrap_or_else(|| self.insert(Entry::Asleep(Box::new(Asleep::new(identity)))));
+        if let Some(Some(Entry::Asleep(asleep))) = self.slab.get_mut(slot as usize) {
+            asleep.put(part, payload);
         }
     }
 
@@ -233,24 +275,39 @@ impl Identities {
         self.take(identity);
     }
 
-    /// After the last [`Identities::restore`]: finds out again which are newborn at `now`.
-    pub(crate) fn restored(&mut self, now: Timestamp) {
+    /// After the last [`Identities::restore`]: finds out again which are newborn at `now`, and shows each that is
+    /// asleep to `each`, with its slot and as much of it as its partition goes by.
+    ///
+    /// # Errors
+    /// Whose state cannot be read, and why.
+    pub(crate) fn restored(
+        &mut self,
+        now: Timestamp,
+        mut each: impl FnMut(u32, &mut Memory),
+    ) -> Result<(), (String, String)> {
         let mut born = Vec::new();
         self.strangers.clear();
-        for memory in self.slab.iter().flatten() {
-            if memory.is_stranger() {
-                self.strangers.insert((*memory.identity).into());
-            }
-            if let Some(first_seen) = memory.baseline.first_seen {
-                born.push((first_seen, Box::from(&*memory.identity)));
-            }
-        }
         self.births = Births::default();
-        for (ts, _) in &born {
-            self.births.note(*ts);
+        for (slot, entry) in (0..).zip(&mut self.slab) {
+            let Some(Entry::Asleep(asleep)) = entry else {
+                continue;
+            };
+            let unread = |reason| (asleep.identity.to_string(), reason);
+            let mut sketch = asleep.sketch().map_err(unread)?;
+            each(slot, &mut sketch);
+            asleep.settle(&mut sketch);
+            if sketch.is_stranger() {
+                self.strangers.insert((*sketch.identity).into());
+            }
+            if let Some(first_seen) = sketch.baseline.first_seen {
+                self.births.note(first_seen);
+                if first_seen.plus(Span::DAY) >= now {
+                    born.push((first_seen, Box::from(&*sketch.identity)));
+                }
+            }
         }
-        born.retain(|(ts, _)| ts.plus(Span::DAY) >= now);
         self.newborn = born.into_iter().collect();
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -262,17 +319,17 @@ impl Identities {
     }
 
     fn name(&self, slot: u32) -> Option<&str> {
-        Some(&*self.slab.get(slot as usize)?.as_ref()?.identity)
+        Some(self.slab.get(slot as usize)?.as_ref()?.name())
     }
 
-    fn insert(&mut self, memory: Memory) -> u32 {
-        let hashed = hash(&memory.identity);
-        self.deleted.remove(&*memory.identity);
+    fn insert(&mut self, entry: Entry) -> u32 {
+        let hashed = hash(entry.name());
+        self.deleted.remove(entry.name());
         let slot = if let Some(slot) = self.free.pop() {
-            self.slab[slot as usize] = Some(memory);
+            self.slab[slot as usize] = Some(entry);
             slot
         } else {
-            self.slab.push(Some(memory));
+            self.slab.push(Some(entry));
             self.queued.push(false);
             (self.slab.len() - 1) as u32
         };
@@ -280,16 +337,16 @@ impl Identities {
         self.table.insert_unique(hashed, slot, |slot| {
             slab.get(*slot as usize)
                 .and_then(Option::as_ref)
-                .map_or(0, |m| hash(&m.identity))
+                .map_or(0, |entry| hash(entry.name()))
         });
         slot
     }
 
     fn evict(&mut self, identity: &str) {
-        let Some(memory) = self.take(identity) else {
+        let Some(entry) = self.take(identity) else {
             return;
         };
-        if let Some(first_seen) = memory.baseline.first_seen {
+        if let Some(first_seen) = entry.first_seen() {
             self.births.forget(first_seen);
         }
         self.deleted.insert(identity.into());
@@ -297,7 +354,7 @@ impl Identities {
     }
 
     /// Takes an identity out of its slot, which is free then.
-    fn take(&mut self, identity: &str) -> Option<Memory> {
+    fn take(&mut self, identity: &str) -> Option<Entry> {
         let slot = self.find(identity)?;
         let is = |other: &u32| *other == slot;
         if let Ok(entry) = self.table.find_entry(hash(identity), is) {

@@ -42,6 +42,7 @@ pub mod detector;
 pub mod options;
 pub mod registry;
 
+mod asleep;
 mod births;
 pub mod clock;
 mod groups;

@@ -140,7 +140,7 @@ fn the_first_event_of_one_that_was_announced_and_stored_before_is_stored_too() {
     for (key, payload) in &store {
         second.restore(key, payload).unwrap();
     }
-    second.restored();
+    second.restored().unwrap();
     assert_eq!(second.digest(), first.digest());
     assert_eq!(second.learning(), first.learning());
 }

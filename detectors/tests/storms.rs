@@ -158,7 +158,7 @@ fn a_storm_goes_on_after_a_restart() {
     for (key, payload) in &records {
         restarted.restore(key, payload).expect("it reads back");
     }
-    restarted.restored();
+    restarted.restored().expect("it reads back");
     assert_eq!(restarted.digest(), watch.engine.digest());
     watch.engine = restarted;
     watch.alerts.clear();

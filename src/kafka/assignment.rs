@@ -33,6 +33,12 @@ pub struct Assignments {
 }
 
 impl Assignments {
+    /// Whether there is a rebalance to carry out.
+    pub fn has_news(&self) -> bool {
+        let pending = self.pending.lock();
+        !pending.unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The rebalances noted since the last call, in order.
     pub fn take(&self) -> Vec<Rebalance> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))

@@ -115,11 +115,19 @@ impl Broker for Kafka<'_> {
         wait: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Happened>, Teardown> {
-        let mut error = None;
-        match self.consumer.poll(wait) {
-            None => {}
-            Some(Ok(message)) => take(&record(&message)),
-            Some(Err(failed)) => error = Some(failed),
+        let (mut error, mut wait) = (None, wait);
+        for _ in 0..BATCH {
+            match self.consumer.poll(std::mem::take(&mut wait)) {
+                None => break,
+                Some(Ok(message)) => take(&record(&message)),
+                Some(Err(failed)) => {
+                    error = Some(failed);
+                    break;
+                }
+            }
+            if self.consumer.context().has_news() {
+                break;
+            }
         }
         let rebalances = self.consumer.context().take();
         let rebalances = rebalances.into_iter().map(|it| self.happened(it));
@@ -251,5 +259,7 @@ fn record<'m>(message: &'m BorrowedMessage<'_>) -> Record<'m> {
     }
 }
 
+/// Records that are handed over at most until there is time for anything else.
+const BATCH: usize = 256;
 /// A predecessor's transaction ends, at the latest, after its timeout of 15 seconds.
 const BARRIER: Duration = Duration::from_secs(30);

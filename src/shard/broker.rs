@@ -23,8 +23,8 @@ pub trait Broker: Outbox {
     /// A clock that only goes forward; 0 is when this member came up.
     fn now(&self) -> Duration;
 
-    /// Waits up to `wait` for what comes next. A record is handed to `take`; whatever else has happened
-    /// meanwhile is given back, in order.
+    /// Waits up to `wait` for what comes next. Records are handed to `take`, with the first also some that are
+    /// there already; whatever else has happened meanwhile, and after them, is given back, in order.
     ///
     /// # Errors
     /// What does not pass by itself.

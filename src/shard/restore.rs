@@ -43,7 +43,6 @@ pub(super) fn restore(
     let mut engine = Engine::new(index, Arc::clone(decision));
     let mut committed = broker.committed(partition, false)?;
     let (progress, records) = load(broker, &topics.state, partition, &mut engine)?;
-    engine.restored();
     if committed.is_none() && progress.is_some() {
         committed = broker.committed(partition, true)?;
     }
@@ -138,12 +137,22 @@ fn load(
             records += u64::from(value.is_some());
         }
     })?;
-    if let Some((key, reason)) = refused {
+    let refused = refused.map(|(key, reason)| {
+        (
+            String::from_utf8_lossy(&key).escape_debug().to_string(),
+            reason,
+        )
+    });
+    let unread = || {
+        engine
+            .restored()
+            .err()
+            .map(|error| (error.key, error.reason))
+    };
+    if let Some((key, reason)) = refused.or_else(unread) {
         return Err(Teardown::Refused(format!(
-            "partition {partition}: state record {} in {topic}: {reason}; delete and recreate \
-             {topic} and the group {} to learn anew",
-            String::from_utf8_lossy(&key).escape_debug(),
-            GROUP,
+            "partition {partition}: state record {key} in {topic}: {reason}; delete and recreate \
+             {topic} and the group {GROUP} to learn anew"
         )));
     }
     Ok((progress, records))

@@ -58,7 +58,7 @@ impl Engine {
     #[must_use]
     pub fn identities(&self) -> Vec<String> {
         let sorted = self.identities.sorted();
-        sorted.iter().map(|it| it.identity.to_string()).collect()
+        sorted.iter().map(|it| it.name().to_owned()).collect()
     }
 
     /// What is normal for `identity`; nothing of who is not known.

@@ -1,14 +1,12 @@
 //! The engine's state as records: written, taken back in, and hashed.
 
-use std::borrow::Cow;
-
 use sha2::{Digest, Sha256};
 
 use super::Engine;
-use crate::States;
-use crate::kernel::codec::{self, Key, Rest};
+use crate::kernel::asleep::Part;
+use crate::kernel::codec::{self, Key};
 use crate::kernel::groups::Groups;
-use crate::kernel::identities::Memory;
+use crate::kernel::identities::Entry;
 use crate::kernel::time::Timestamp;
 use crate::kernel::timers::Timers;
 
@@ -31,7 +29,7 @@ impl Engine {
             }
             if rest {
                 Key::Rest(&memory.identity).write(&mut key);
-                codec::encode(&rest_of(memory), &mut payload);
+                codec::encode(&memory.rest(), &mut payload);
                 write(&key, Some(&payload));
             }
         });
@@ -66,7 +64,8 @@ impl Engine {
     }
 
     /// Takes one state record back in, as [`Engine::flush`] wrote it: a later one of a key replaces an earlier
-    /// one, else order does not matter. After the last one call [`Engine::restored`].
+    /// one, else order does not matter. Before the first one it must have handled nothing; after the last one call
+    /// [`Engine::restored`].
     ///
     /// # Errors
     /// Where the record cannot be read: its layout is another version's, or it is damaged.
@@ -86,20 +85,8 @@ impl Engine {
                 let fingerprints: Vec<u64> = codec::decode(payload).map_err(failed)?;
                 self.seen.restore(generation, chunk, &fingerprints);
             }
-            Some(Key::Hot(identity)) => {
-                let hot = codec::decode(payload).map_err(failed)?;
-                self.identities.restore(identity, |memory| memory.hot = hot);
-            }
-            Some(Key::Rest(identity)) => {
-                let rest: Rest<'static> = codec::decode(payload).map_err(failed)?;
-                self.identities.restore(identity, |memory| {
-                    memory.baseline = rest.baseline.into_owned();
-                    memory.incidents = rest.incidents.into_owned();
-                    memory.risk = rest.risk.map(Cow::into_owned);
-                    memory.states = States::decode(&rest.states);
-                    memory.failed = rest.failed;
-                });
-            }
+            Some(Key::Hot(identity)) => self.put(identity, Part::Hot, payload).map_err(failed)?,
+            Some(Key::Rest(identity)) => self.put(identity, Part::Rest, payload).map_err(failed)?,
         }
         Ok(())
     }
@@ -119,30 +106,42 @@ impl Engine {
         Ok(())
     }
 
+    fn put(&mut self, identity: &str, part: Part, payload: &[u8]) -> Result<(), String> {
+        codec::open(payload)?;
+        self.identities.restore(identity, part, payload);
+        Ok(())
+    }
+
     /// Ends a series of [`Engine::restore`].
-    pub fn restored(&mut self) {
-        let front = self.clock.front().unwrap_or(Timestamp::MIN);
-        self.identities.restored(front);
+    ///
+    /// # Errors
+    /// Where the state of an identity cannot be read.
+    pub fn restored(&mut self) -> Result<(), RestoreError> {
         self.timers = Timers::default();
         self.groups = Groups::default();
-        for (slot, memory) in self.identities.slots_mut() {
-            memory.baseline.follow(&self.decision.holidays);
-            self.groups.enrol(memory);
-            for start in memory.hot.open_hours() {
-                self.timers.hour(start, slot);
-            }
-            if let Some(minute) = memory.hot.alarm {
-                self.timers.alarm(minute, slot);
-            }
-        }
+        let front = self.clock.front().unwrap_or(Timestamp::MIN);
+        let (timers, groups) = (&mut self.timers, &mut self.groups);
+        let holidays = &self.decision.holidays;
+        self.identities
+            .restored(front, |slot, sketch| {
+                sketch.baseline.follow(holidays);
+                groups.enrol(sketch);
+                for start in sketch.hot.open_hours() {
+                    timers.hour(start, slot);
+                }
+                if let Some(minute) = sketch.hot.alarm {
+                    timers.alarm(minute, slot);
+                }
+            })
+            .map_err(|(identity, reason)| RestoreError::of(identity.as_bytes(), reason))
     }
 
     /// Bytes that the parts of `identity`'s state take as they are stored, by name; nothing of who is not
     /// known.
     #[must_use]
-    pub fn sizes(&self, identity: &str) -> Option<Vec<(String, usize)>> {
-        let sorted = self.identities.sorted();
-        let memory = sorted.iter().find(|it| &*it.identity == identity)?;
+    pub fn sizes(&mut self, identity: &str) -> Option<Vec<(String, usize)>> {
+        let slot = self.identities.find(identity)?;
+        let memory = self.identities.memory(slot)?;
         let mut sizes = vec![("hot".to_owned(), codec::size(&memory.hot))];
         let parts = memory.baseline.parts();
         sizes.extend(parts.map(|(name, size)| (name.to_owned(), size)));
@@ -160,12 +159,21 @@ impl Engine {
         let mut payload = Vec::new();
         codec::encode(&(&self.clock, self.common, &self.storms), &mut payload);
         hash.update(&payload);
-        for memory in self.identities.sorted() {
-            hash.update(memory.identity.as_bytes());
-            codec::encode(&memory.hot, &mut payload);
-            hash.update(&payload);
-            codec::encode(&rest_of(memory), &mut payload);
-            hash.update(&payload);
+        for entry in self.identities.sorted() {
+            hash.update(entry.name());
+            match entry {
+                Entry::Awake(memory) => {
+                    codec::encode(&memory.hot, &mut payload);
+                    hash.update(&payload);
+                    codec::encode(&memory.rest(), &mut payload);
+                    hash.update(&payload);
+                }
+                Entry::Asleep(asleep) => {
+                    for payload in asleep.payloads() {
+                        hash.update(payload);
+                    }
+                }
+            }
         }
         for (symbol, name) in self.names.iter() {
             hash.update(symbol.0.to_le_bytes());
@@ -174,16 +182,6 @@ impl Engine {
         codec::encode(&self.seen.sorted(), &mut payload);
         hash.update(&payload);
         codec::hex(&hash.finalize())
-    }
-}
-
-fn rest_of(memory: &Memory) -> Rest<'_> {
-    Rest {
-        baseline: Cow::Borrowed(&memory.baseline),
-        incidents: Cow::Borrowed(&memory.incidents),
-        risk: memory.risk.as_ref().map(Cow::Borrowed),
-        states: memory.states.encode(),
-        failed: memory.failed,
     }
 }
 

@@ -163,7 +163,7 @@ impl Store {
         for (key, payload) in self.0.iter().rev() {
             engine.restore(key, payload).unwrap();
         }
-        engine.restored();
+        engine.restored().unwrap();
         engine
     }
 
@@ -176,7 +176,7 @@ impl Store {
                 None => engine.delete(key).unwrap(),
             }
         }
-        engine.restored();
+        engine.restored().unwrap();
         engine
     }
 }
