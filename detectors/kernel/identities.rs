@@ -106,7 +106,8 @@ impl Entry {
 
 /// The identities of one partition, by name.
 pub(crate) struct Identities {
-    table: HashTable<u32>,
+    /// The slot of each name, with a hash of the name: whoever compares or grows looks at it first.
+    table: HashTable<(u32, u32)>,
     slab: Vec<Option<Entry>>,
     free: Vec<u32>,
     /// First seen within a day: the oldest of them makes room for a newcomer.
@@ -207,8 +208,9 @@ impl Identities {
     }
 
     pub(crate) fn find(&self, identity: &str) -> Option<u32> {
-        let is = |slot: &u32| self.name(*slot) == Some(identity);
-        self.table.find(hash(identity), is).copied()
+        let hashed = hash(identity);
+        let is = |it: &(u32, u32)| it.0 == hashed && self.name(it.1) == Some(identity);
+        self.table.find(spread(hashed), is).map(|it| it.1)
     }
 
     pub(crate) fn memory(&mut self, slot: u32) -> Option<&mut Memory> {
@@ -333,12 +335,8 @@ impl Identities {
             self.queued.push(false);
             (self.slab.len() - 1) as u32
         };
-        let slab = &self.slab;
-        self.table.insert_unique(hashed, slot, |slot| {
-            slab.get(*slot as usize)
-                .and_then(Option::as_ref)
-                .map_or(0, |entry| hash(entry.name()))
-        });
+        self.table
+            .insert_unique(spread(hashed), (hashed, slot), |it| spread(it.0));
         slot
     }
 
@@ -356,8 +354,8 @@ impl Identities {
     /// Takes an identity out of its slot, which is free then.
     fn take(&mut self, identity: &str) -> Option<Entry> {
         let slot = self.find(identity)?;
-        let is = |other: &u32| *other == slot;
-        if let Ok(entry) = self.table.find_entry(hash(identity), is) {
+        let is = |it: &(u32, u32)| it.1 == slot;
+        if let Ok(entry) = self.table.find_entry(spread(hash(identity)), is) {
             entry.remove();
         }
         self.free.push(slot);
@@ -368,8 +366,13 @@ impl Identities {
 /// Younger than this, a baseline is [`BaselineState::Learning`](super::detector::BaselineState).
 const YOUNG: Span = Span::WEEK;
 
-fn hash(identity: &str) -> u64 {
-    FixedState::default().hash_one(identity)
+fn hash(identity: &str) -> u32 {
+    FixedState::default().hash_one(identity) as u32
+}
+
+/// A hash as wide as the table wants it: it takes a place from its low bits and a mark from its high ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 #[cfg(test)]

@@ -195,11 +195,12 @@ impl Broker for Kafka<'_> {
         let reader = self.reader("read_committed")?;
         let from = list(self.state, &[(partition, low)]).map_err(reading())?;
         reader.assign(&from).map_err(reading())?;
-        let mut last = Instant::now();
+        // Since when there is nothing to read, although the end is not reached.
+        let mut idle: Option<Instant> = None;
         loop {
             match reader.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => {
-                    last = Instant::now();
+                    idle = None;
                     each(message.key().unwrap_or_default(), message.payload());
                     if message.offset() + 1 >= high {
                         return Ok(());
@@ -213,7 +214,7 @@ impl Broker for Kafka<'_> {
                     if matches!(position, Some(Offset::Offset(at)) if at >= high) {
                         return Ok(());
                     }
-                    if last.elapsed() > BARRIER {
+                    if idle.get_or_insert_with(Instant::now).elapsed() > BARRIER {
                         return Err(Teardown::Refused(format!(
                             "partition {partition}: the state in {} ends at {high}, but only \
                              {position:?} can be read: a transaction there is still open",
