@@ -191,6 +191,10 @@ fn a_service_that_is_told_to_end_ends_soon_and_repeats_nothing() {
             let restored = run.service.wait_for("state restored", SOON).unwrap();
             let (_, next) = &drained[&restored["partition"].as_u64().unwrap()];
             assert_eq!(restored["next"].as_i64(), Some(*next));
+            assert_eq!(
+                restored["stored"], restored["next"],
+                "something is replayed"
+            );
         }
     }
     run.until_it_goes_on();

@@ -50,10 +50,16 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
     let time = Duration::from_secs(15 * kills);
     // Every life must find new events, however long the one before took.
     let trickle = Trickle::start(&broker, service.topic("raw"), records, time);
-    let mut seconds = Vec::new();
+    let (mut seconds, mut again) = (Vec::new(), 0);
     for kill in 0..kills {
         let killed = Instant::now();
         service.start();
+        for _ in 0..2 {
+            let restored = service.wait_for("state restored", Duration::from_secs(120));
+            let restored = restored.expect("each life has two partitions");
+            let offset = |name: &str| restored[name].as_i64().unwrap();
+            again += offset("next") - offset("stored");
+        }
         let first = service.wait_for("first new event after the start", Duration::from_secs(120));
         assert!(first.is_some(), "life {kill} sees no new event");
         // From the kill before to the first event that no life had seen, the start of the process and all.
@@ -81,6 +87,7 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
     assert_eq!(uids.len(), total, "events lost or invented");
     assert!(uids.values().all(|count| *count == 1), "events doubled");
 
+    assert!(again > 0, "no life had anything to take in again");
     let alerts = service.assert_undisturbed(&digests);
     let alerted = service.alerted();
     let found = spliced.intersection(&alerted).count();
@@ -88,7 +95,7 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
 
     seconds.sort_by(f64::total_cmp);
     note(&format!(
-        "{kills} kills over {total} raw records, {alerts} alerts; {found} of {} spliced identities \
+        "{kills} kills over {total} raw records, {again} events taken in again, {alerts} alerts; {found} of {} spliced identities \
          alerted; seconds from a kill to the first new event: {seconds:.1?}",
         spliced.len()
     ));
