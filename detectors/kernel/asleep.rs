@@ -44,6 +44,17 @@ impl Asleep {
         }
     }
 
+    /// Lets `memory` sleep, of which everything is stored and no hour is open.
+    pub(crate) fn of(memory: &mut Memory) -> Self {
+        let (mut asleep, mut payload) = (Self::new(&memory.identity), Vec::new());
+        codec::encode(&memory.hot, &mut payload);
+        asleep.put(Part::Hot, &payload);
+        codec::encode(&memory.rest(), &mut payload);
+        asleep.put(Part::Rest, &payload);
+        asleep.settle(memory);
+        asleep
+    }
+
     /// Takes over `payload` as its `part`.
     pub(crate) fn put(&mut self, part: Part, payload: &[u8]) {
         match part {
@@ -90,6 +101,7 @@ impl Asleep {
             memory
         };
         let mut memory = self.unfold().unwrap_or_else(failed);
+        memory.stored = true;
         memory.groups = self.groups;
         memory.peers = self.peers;
         memory.baseline.put_free(self.free);
@@ -134,12 +146,8 @@ mod tests {
 
     #[test]
     fn the_outline_is_the_beginning_of_the_rest() {
-        let (memory, mut payload) = (known(), Vec::new());
-        let mut asleep = Asleep::new("svc");
-        codec::encode(&memory.hot, &mut payload);
-        asleep.put(Part::Hot, &payload);
-        codec::encode(&memory.rest(), &mut payload);
-        asleep.put(Part::Rest, &payload);
+        let memory = known();
+        let asleep = Asleep::of(&mut known());
         let sketch = asleep.sketch().unwrap();
         let outline = |memory: &Memory| {
             let baseline = &memory.baseline;

@@ -36,6 +36,8 @@ pub(crate) struct Memory {
     pub(crate) failed: bool,
     /// What must be stored: the hot part, and the rest.
     pub(crate) dirty: (bool, bool),
+    /// Whether anything of it is stored, which must be deleted with it.
+    pub(crate) stored: bool,
 }
 
 impl Memory {
@@ -51,6 +53,7 @@ impl Memory {
             peers: None,
             failed: false,
             dirty: (false, false),
+            stored: false,
         }
     }
 
@@ -91,6 +94,13 @@ impl Entry {
         }
     }
 
+    const fn is_stored(&self) -> bool {
+        match self {
+            Self::Awake(memory) => memory.stored,
+            Self::Asleep(_) => true,
+        }
+    }
+
     /// What is known of it; who was asleep is awake then.
     fn memory(&mut self) -> &mut Memory {
         if let Self::Asleep(asleep) = self {
@@ -120,6 +130,8 @@ pub(crate) struct Identities {
     /// Whether a slot stands in `dirty`.
     queued: Vec<bool>,
     deleted: BTreeSet<Box<str>>,
+    /// The slot at which [`Identities::doze`] goes on.
+    hand: usize,
     max: usize,
     evicted: u64,
 }
@@ -136,6 +148,7 @@ impl Identities {
             dirty: Vec::new(),
             queued: Vec::new(),
             deleted: BTreeSet::new(),
+            hand: 0,
             max: max.max(1),
             evicted: 0,
         }
@@ -248,11 +261,29 @@ impl Identities {
             if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize) {
                 let (hot, rest) = std::mem::take(&mut memory.dirty);
                 if hot || rest {
+                    memory.stored = true;
                     each(memory, hot, rest);
                 }
             }
         }
         self.dirty = dirty;
+    }
+
+    /// Lets a part of those sleep, in turns, of whom all is stored and no hour is open: what an identity takes in
+    /// memory is several times what its stored form takes.
+    pub(crate) fn doze(&mut self) {
+        let turn = self.slab.len() / TURNS + 1;
+        for _ in 0..turn {
+            self.hand = (self.hand + 1) % self.slab.len().max(1);
+            if let Some(Some(entry)) = self.slab.get_mut(self.hand)
+                && let Entry::Awake(memory) = entry
+                && memory.stored
+                && memory.dirty == (false, false)
+                && memory.hot.open_hours().next().is_none()
+            {
+                *entry = Entry::Asleep(Box::new(Asleep::of(memory)));
+            }
+        }
     }
 
     /// All identities, in order of their names.
@@ -324,9 +355,13 @@ impl Identities {
         Some(self.slab.get(slot as usize)?.as_ref()?.name())
     }
 
-    fn insert(&mut self, entry: Entry) -> u32 {
+    fn insert(&mut self, mut entry: Entry) -> u32 {
         let hashed = hash(entry.name());
-        self.deleted.remove(entry.name());
+        if self.deleted.remove(entry.name())
+            && let Entry::Awake(memory) = &mut entry
+        {
+            memory.stored = true;
+        }
         let slot = if let Some(slot) = self.free.pop() {
             self.slab[slot as usize] = Some(entry);
             slot
@@ -347,7 +382,9 @@ impl Identities {
         if let Some(first_seen) = entry.first_seen() {
             self.births.forget(first_seen);
         }
-        self.deleted.insert(identity.into());
+        if entry.is_stored() {
+            self.deleted.insert(identity.into());
+        }
         self.evicted += 1;
     }
 
@@ -363,6 +400,8 @@ impl Identities {
     }
 }
 
+/// So often everybody is asked once whether they may sleep.
+const TURNS: usize = 64;
 /// Younger than this, a baseline is [`BaselineState::Learning`](super::detector::BaselineState).
 const YOUNG: Span = Span::WEEK;
 
@@ -428,8 +467,52 @@ mod tests {
         let mut standing: Vec<String> = (900..1000).map(|n| format!("new-{n}")).collect();
         standing.sort();
         assert_eq!(stored, standing);
-        assert_eq!(identities.take_deleted().len(), 900);
+        assert!(
+            identities.take_deleted().is_empty(),
+            "nobody else was ever stored"
+        );
         identities.take_dirty(|memory, _, _| panic!("{} was stored", &*memory.identity));
+        for n in 0..50 {
+            see(
+                &mut identities,
+                &format!("newer-{n}"),
+                now.plus(Span::HOUR),
+                now,
+            );
+        }
+        assert_eq!(identities.take_deleted().len(), 50);
+    }
+
+    #[test]
+    fn who_comes_back_before_it_is_deleted_is_deleted_when_it_goes_again() {
+        let mut identities = Identities::new(1);
+        let now = Timestamp::from_hour(500_000);
+        see(&mut identities, "a", now, now);
+        identities.take_dirty(|_, _, _| {});
+        for name in ["b", "a", "c"] {
+            see(&mut identities, name, now, now);
+        }
+        let deleted: Vec<_> = identities.take_deleted().into_iter().collect();
+        assert_eq!(deleted, ["a".into()]);
+    }
+
+    #[test]
+    fn who_is_stored_and_has_no_open_hour_sleeps_until_it_is_looked_at() {
+        let mut identities = Identities::new(10);
+        let now = Timestamp::from_hour(500_000);
+        see(&mut identities, "a", now, now);
+        let slot = identities.find("a").unwrap();
+        identities.doze();
+        assert!(
+            matches!(identities.sorted()[0], Entry::Awake(_)),
+            "it is not stored"
+        );
+        identities.take_dirty(|_, _, _| {});
+        identities.doze();
+        assert!(matches!(identities.sorted()[0], Entry::Asleep(_)));
+        assert_eq!(identities.find("a"), Some(slot));
+        let memory = identities.memory(slot).unwrap();
+        assert_eq!(memory.baseline.first_seen, Some(now));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::kernel::timers::Timers;
 
 impl Engine {
     /// Hands every state record that changed since the last call to `write`, as key and payload
-    /// (`None` deletes the key), always in the same order; afterwards nothing is dirty.
+    /// (`None` deletes the key); afterwards nothing is dirty, and some identities that have nothing to do are kept as they
+    /// are stored.
     pub fn flush(&mut self, mut write: impl FnMut(&[u8], Option<&[u8]>)) {
         let (mut key, mut payload) = (Vec::new(), Vec::new());
         for identity in self.identities.take_deleted() {
@@ -33,6 +34,7 @@ impl Engine {
                 write(&key, Some(&payload));
             }
         });
+        self.identities.doze();
         for (symbol, name) in self.names.take_fresh() {
             Key::Name(symbol).write(&mut key);
             codec::encode(&*name, &mut payload);
