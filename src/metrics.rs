@@ -26,6 +26,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_intake_records_total",
     "nhiwatch_heartbeats_total",
     "nhiwatch_deadletters_total",
+    "nhiwatch_lost_records_total",
     "nhiwatch_unknown_fields_total",
     "nhiwatch_detector_evaluations_total",
     "nhiwatch_detector_findings_total",
@@ -58,6 +59,7 @@ pub struct Metrics {
     intake: IntCounterVec,
     heartbeats: IntCounter,
     deadletters: IntCounterVec,
+    lost: IntCounter,
     unknown_fields: IntCounter,
     evaluations: IntCounterVec,
     findings: IntCounterVec,
@@ -108,6 +110,10 @@ impl Metrics {
                 "nhiwatch_deadletters_total",
                 "Records sent to the dead-letter topic, by who could not read them and why.",
                 &["role", "reason"],
+            )?,
+            lost: list.counter(
+                "nhiwatch_lost_records_total",
+                "Records that were never read, and that --accept-data-loss said to go on without.",
             )?,
             unknown_fields: list.counter(
                 "nhiwatch_unknown_fields_total",
@@ -357,6 +363,11 @@ impl Metrics {
     /// Notes that a commit which stored state took so many seconds.
     pub fn checkpoint(&self, seconds: f64) {
         self.checkpoint_seconds.observe(seconds);
+    }
+
+    /// Counts records that will never be read.
+    pub fn lost(&self, records: i64) {
+        self.lost.inc_by(records.max(0).cast_unsigned());
     }
 
     /// Counts a shard that began anew; `reason` is a word of ours.

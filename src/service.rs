@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nhiwatch_detectors::kernel::engine::Decision;
 
-use crate::config::Config;
+use crate::config::{Config, Start};
 use crate::http::Health;
 use crate::inventory::Inventory;
 use crate::metrics::Metrics;
@@ -18,6 +18,8 @@ pub struct Service {
     pub config: Arc<Config>,
     /// Detectors, limits and calendars.
     pub decision: Arc<Decision>,
+    /// Where to go on although something is lost by it, which is refused otherwise.
+    pub accept_data_loss: Option<Start>,
     /// The mapping files.
     pub sources: Arc<Sources>,
     /// What the inventory file declares.

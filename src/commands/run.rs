@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{config, decision};
-use crate::config::Config;
+use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::http::{self, Health};
 use crate::inventory::Inventory;
@@ -25,6 +25,11 @@ pub struct RunArgs {
     /// The configuration file; without one the defaults hold
     #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Go on where records were deleted before they were read, or where the stored state and the group's offset contradict
+    /// each other: with the first record that is still there, or with the newest. Whatever was told is not told again. Without it nhiwatch
+    /// refuses to go on; leave it out again once it has gone on
+    #[arg(long, env = "NHIWATCH_ACCEPT_DATA_LOSS", value_name = "WHERE")]
+    accept_data_loss: Option<Start>,
 }
 
 /// Runs until SIGTERM or SIGINT, then commits what is open and ends.
@@ -38,7 +43,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
-    let service = service(config)?;
+    let mut service = service(config)?;
+    service.accept_data_loss = args.accept_data_loss;
     let listener = runtime.block_on(http::bind(service.config.http.listen))?;
     tracing::info!(
         metrics = %service.config.http.listen,
@@ -85,6 +91,7 @@ pub fn service(config: Config) -> Result<Service, Failure> {
     let sources = Sources::load(None)?;
     Ok(Service {
         decision: decision(&config, &sources)?,
+        accept_data_loss: None,
         sources: Arc::new(sources),
         inventory: Arc::new(inventory),
         metrics: Metrics::new()

@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for Roles {
 }
 
 /// Where to begin where there is neither state nor a committed offset.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// With the oldest record kept.

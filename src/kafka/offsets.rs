@@ -9,6 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::assignment::Assignments;
 use super::settings;
 use crate::config::Start;
+use crate::service::Service;
 use crate::shard::Teardown;
 
 /// The group's committed offset of each partition of `list`; those without one keep
@@ -78,30 +79,33 @@ pub fn partitions(consumer: &BaseConsumer<Assignments>, topic: &str) -> Result<i
         .ok_or_else(|| Teardown::Refused(format!("{topic} is missing")))
 }
 
-/// Makes sure that what comes at `next` is still there.
+/// Where a partition of which `next` was committed goes on: there, unless that was deleted before it was read.
 ///
 /// # Errors
-/// Where records were deleted before they were read; the text says which and what to do.
+/// Where records were deleted before they were read and that is not accepted; the text says which and what to do.
 pub fn available(
     consumer: &BaseConsumer<Assignments>,
+    service: &Service,
     group: &str,
     topic: &str,
     (partition, next): (i32, i64),
-    cure: &str,
-) -> Result<(), Teardown> {
-    let (low, _) = consumer
+) -> Result<i64, Teardown> {
+    let (low, high) = consumer
         .fetch_watermarks(topic, partition, TIMEOUT)
         .map_err(Teardown::during("asking where a topic begins"))?;
     if next >= low {
-        return Ok(());
+        return Ok(next);
     }
-    Err(Teardown::deleted(
-        group,
-        topic,
-        (partition, next),
-        low,
-        cure,
-    ))
+    let error = Teardown::deleted(group, topic, (partition, next), low);
+    let on = match service.accept_data_loss {
+        None => return Err(error),
+        Some(Start::Earliest) => low,
+        Some(Start::Latest) => high,
+    };
+    let lost = on - next;
+    tracing::warn!(topic, partition, next = on, lost, %error, "goes on nevertheless");
+    service.metrics.lost(lost);
+    Ok(on)
 }
 
 /// How long a broker may take to answer.

@@ -17,7 +17,8 @@ use deadletter::Refused;
 use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
 use owned::Owned;
-pub use teardown::Teardown;
+use restore::{Place, Restored};
+pub use teardown::{ACCEPT, Teardown};
 
 use crate::config::Profile;
 use crate::metrics::Role;
@@ -234,27 +235,27 @@ impl<'s, B: Broker> Shard<'s, B> {
         if config.profile == Profile::Demo {
             let index = u32::try_from(partition).unwrap_or_default();
             let engine = Engine::new(index, std::sync::Arc::clone(decision));
-            return Ok(Owned::new(engine, 0, 0, self.broker.now()));
+            let place = Place {
+                stored: 0,
+                next: 0,
+                told: 0,
+            };
+            return Ok(Owned::new(engine, place, self.broker.now()));
         }
         let begun = self.broker.now();
-        let restored = restore::restore(
-            &mut self.broker,
-            &config.topics,
-            config.start,
-            decision,
-            (partition, self.partitions),
-        )?;
+        let place = (partition, self.partitions);
+        let restored = restore::restore(&mut self.broker, self.service, place)?;
         let now = self.broker.now();
         let seconds = now.saturating_sub(begun).as_secs_f64();
         self.service.metrics.restore(seconds);
-        let restore::Restored {
+        let Restored {
             engine,
-            stored,
-            next,
+            place,
             records,
         } = restored;
+        let (next, stored) = (place.told, place.stored);
         tracing::info!(partition, next, stored, records, seconds, "state restored");
-        Ok(Owned::new(engine, stored, next, now))
+        Ok(Owned::new(engine, place, now))
     }
 
     /// Commits all that is pending, and stores the state of every partition.

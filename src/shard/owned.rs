@@ -11,6 +11,7 @@ use nhiwatch_detectors::kernel::limit::Limit;
 
 use super::deadletter::Refused;
 use super::frame::Progress;
+use super::restore::Place;
 use super::{Pending, Record};
 use crate::config;
 use crate::service::Service;
@@ -28,8 +29,9 @@ pub(super) struct Owned {
     told: i64,
     /// As of which offset its state is stored.
     stored: i64,
-    /// When it was stored.
-    stored_at: Duration,
+    /// When it was stored; nothing where more is known already, so that whoever is killed again and again stores it
+    /// nevertheless.
+    stored_at: Option<Duration>,
     /// Whether something was taken since the last commit.
     pub(super) touched: bool,
     /// Whether the end of its input was reached.
@@ -39,14 +41,15 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    /// Goes on at `stored`, with an engine as of it, where everything before `told` was committed already.
-    pub(super) fn new(engine: Engine, stored: i64, told: i64, now: Duration) -> Self {
+    /// Goes on at `place`, with an engine as of it.
+    pub(super) fn new(engine: Engine, place: Place, now: Duration) -> Self {
+        let Place { stored, next, told } = place;
         let mut owned = Self {
             engine,
-            next: stored,
+            next,
             told,
             stored,
-            stored_at: now,
+            stored_at: (next == stored && next >= told).then_some(now),
             touched: false,
             ended: false,
             counted: Stats::default(),
@@ -115,8 +118,9 @@ impl Owned {
 
     /// Whether its state is to be stored with the next commit: it is not, and it is time to or there is much.
     pub(super) fn is_due(&self, now: Duration, kafka: &config::Kafka) -> bool {
+        let age = self.stored_at.map(|at| now.saturating_sub(at));
         self.is_behind()
-            && (now.saturating_sub(self.stored_at) >= kafka.checkpoint_interval
+            && (age.is_none_or(|age| age >= kafka.checkpoint_interval)
                 || (self.next - self.stored).cast_unsigned() >= kafka.checkpoint_records
                 || self.engine.unstored() >= UNSTORED_MAX)
     }
@@ -128,7 +132,7 @@ impl Owned {
 
     /// Notes that its state is stored as of now.
     pub(super) fn stored(&mut self, now: Duration) {
-        (self.stored, self.stored_at) = (self.next, now);
+        (self.stored, self.stored_at) = (self.next, Some(now));
     }
 
     /// How far it has come, of so many partitions, under this decision.

@@ -2,22 +2,32 @@
 
 use std::sync::Arc;
 
-use nhiwatch_detectors::kernel::engine::{Decision, Engine};
+use nhiwatch_detectors::kernel::engine::Engine;
 
 use super::frame::{self, Progress};
-use super::{Broker, GROUP, Teardown};
+use super::{ACCEPT, Broker, GROUP, Teardown};
 use crate::config::{Start, Topics};
+use crate::service::Service;
 
 /// A partition ready to go on.
 pub(super) struct Restored {
-    /// Its engine, with the state as of `stored`.
+    /// Its engine, with the state as of `place.stored`.
     pub(super) engine: Engine,
-    /// The input offset to go on from.
-    pub(super) stored: i64,
-    /// The next input offset of which nothing was told yet.
-    pub(super) next: i64,
+    /// Where its input goes on.
+    pub(super) place: Place,
     /// State records read.
     pub(super) records: u64,
+}
+
+/// Offsets of a partition's input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// As of which the state is stored.
+    pub(super) stored: i64,
+    /// The next to read: the same, unless it was accepted that something is lost.
+    pub(super) next: i64,
+    /// What lies before was committed: it is taken in again, and nothing is said of it.
+    pub(super) told: i64,
 }
 
 /// Reads the state of `partition`, of so many, and finds out where its input goes on.
@@ -31,57 +41,45 @@ pub(super) struct Restored {
 /// committed records would take the state for complete one transaction too early.
 ///
 /// # Errors
-/// Where Kafka does not answer, or where state and committed offset contradict each other.
+/// Where Kafka does not answer, or where state and committed offset contradict each other and that is not accepted.
 pub(super) fn restore(
     broker: &mut impl Broker,
-    topics: &Topics,
-    start: Start,
-    decision: &Arc<Decision>,
+    service: &Service,
     (partition, partitions): (i32, i32),
 ) -> Result<Restored, Teardown> {
+    let (config, decision) = (&service.config, &service.decision);
     let index = u32::try_from(partition).unwrap_or_default();
     let mut engine = Engine::new(index, Arc::clone(decision));
     let mut committed = broker.committed(partition, false)?;
-    let (progress, records) = load(broker, &topics.state, partition, &mut engine)?;
+    let (progress, records) = load(broker, &config.topics.state, partition, &mut engine)?;
     if committed.is_none() && progress.is_some() {
         committed = broker.committed(partition, true)?;
     }
-    let (stored, next) = match (committed, progress) {
-        (Some(_), Some(progress)) if progress.partitions != partitions => {
-            let (events, state) = (&topics.events, &topics.state);
-            return Err(Teardown::Refused(format!(
-                "{events} has {partitions} partitions, but the state in {state} is of {}: identities \
-                 are in other partitions than their state. Recreate {events} with {}, or delete and \
-                 recreate {state} and the group {} to learn anew",
-                progress.partitions, progress.partitions, GROUP,
-            )));
-        }
-        (Some(committed), Some(progress)) if committed == progress.next => {
-            if progress.decision != decision.digest() {
-                tracing::info!(
-                    partition,
-                    offset = committed,
-                    before = progress.decision,
-                    now = decision.digest(),
-                    again = committed - progress.stored,
-                    "another configuration is in force from here on"
-                );
-            }
-            let (low, _) = broker.bounds(partition)?;
-            if progress.stored < low {
-                let cure = format!(
-                    "delete and recreate {} and the group to learn anew",
-                    topics.state
-                );
-                let place = (partition, progress.stored);
-                return Err(Teardown::deleted(GROUP, &topics.events, place, low, &cure));
-            }
-            (progress.stored, committed)
-        }
+    if let Some(progress) = &progress {
+        check_partitions(progress, partitions, &config.topics)?;
+        tell_of_another_decision(progress, partition, decision.digest());
+    }
+    let bounds = broker.bounds(partition)?;
+    let place = match (committed, &progress) {
         (None, None) if records == 0 => {
-            let (low, high) = broker.bounds(partition)?;
-            let first = if start == Start::Latest { high } else { low };
-            (first, first)
+            let first = match config.start {
+                Start::Latest => bounds.1,
+                Start::Earliest => bounds.0,
+            };
+            Place {
+                stored: first,
+                next: first,
+                told: first,
+            }
+        }
+        (Some(committed), Some(progress))
+            if committed == progress.next && progress.stored >= bounds.0 =>
+        {
+            Place {
+                stored: progress.stored,
+                next: progress.stored,
+                told: committed,
+            }
         }
         (committed, _) if broker.committed(partition, committed.is_some())? != committed => {
             // We were away for longer than the group waits.
@@ -90,25 +88,115 @@ pub(super) fn restore(
             )));
         }
         (committed, progress) => {
-            let say = |offset: Option<i64>| offset.map_or("none".to_owned(), |o| o.to_string());
-            let stored = say(progress.map(|progress| progress.next));
-            let (events, state) = (&topics.events, &topics.state);
-            return Err(Teardown::Refused(format!(
-                "partition {partition}: group {} has committed offset {} of {events}, but the \
-                 state in {state} goes on at {stored}; starting would lose or repeat events. Reset \
-                 the group's offset to {stored}, or delete and recreate {state} and the group to \
-                 learn anew",
-                GROUP,
-                say(committed),
-            )));
+            let error = contradiction(
+                committed,
+                progress.as_ref(),
+                bounds.0,
+                partition,
+                &config.topics,
+            );
+            let Some(accepted) = service.accept_data_loss else {
+                return Err(error);
+            };
+            let place = nevertheless(accepted, committed, progress.as_ref(), bounds);
+            let lost = place.next - place.stored;
+            tracing::warn!(partition, next = place.next, stored = place.stored, lost, %error, "goes on nevertheless");
+            service.metrics.lost(lost);
+            place
         }
     };
     Ok(Restored {
         engine,
-        stored,
-        next,
+        place,
         records,
     })
+}
+
+/// Another number of partitions puts identities elsewhere than their state.
+fn check_partitions(progress: &Progress, partitions: i32, topics: &Topics) -> Result<(), Teardown> {
+    if progress.partitions == partitions {
+        return Ok(());
+    }
+    let (events, state) = (&topics.events, &topics.state);
+    Err(Teardown::Refused(format!(
+        "{events} has {partitions} partitions, but the state in {state} is of {}: identities \
+         are in other partitions than their state. Recreate {events} with {}, or delete and \
+         recreate {state} and the group {GROUP} to learn anew",
+        progress.partitions, progress.partitions,
+    )))
+}
+
+fn tell_of_another_decision(progress: &Progress, partition: i32, now: &str) {
+    if progress.decision != now {
+        tracing::info!(
+            partition,
+            offset = progress.next,
+            before = progress.decision,
+            now,
+            again = progress.next - progress.stored,
+            "another configuration is in force from here on"
+        );
+    }
+}
+
+/// What is wrong with a partition whose input begins at `low`.
+fn contradiction(
+    committed: Option<i64>,
+    progress: Option<&Progress>,
+    low: i64,
+    partition: i32,
+    topics: &Topics,
+) -> Teardown {
+    if let Some(progress) = progress
+        && committed == Some(progress.next)
+    {
+        return Teardown::deleted(GROUP, &topics.events, (partition, progress.stored), low);
+    }
+    let say = |offset: Option<i64>| offset.map_or("none".to_owned(), |o| o.to_string());
+    let (events, state) = (&topics.events, &topics.state);
+    let (offset, stored) = (say(committed), say(progress.map(|progress| progress.next)));
+    Teardown::Refused(format!(
+        "partition {partition}: group {GROUP} has committed offset {offset} of {events}, but the \
+         state in {state} goes on at {stored}; starting would lose or repeat events. Reset \
+         the group's offset to {stored}, or {ACCEPT} to go on with what there is, or delete and recreate {state} and the \
+         group to learn anew",
+    ))
+}
+
+/// Where to go on although something is lost. What the state says was committed together with the alerts, so it knows
+/// best what is told; without a state the group's offset does, and what is still there is learned again.
+fn nevertheless(
+    accepted: Start,
+    committed: Option<i64>,
+    progress: Option<&Progress>,
+    (low, high): (i64, i64),
+) -> Place {
+    let told = progress.map_or(committed.unwrap_or(low), |progress| progress.next);
+    match (accepted, progress) {
+        (Start::Earliest, Some(progress)) => {
+            let next = progress.stored.max(low);
+            Place {
+                stored: progress.stored,
+                next,
+                told,
+            }
+        }
+        (Start::Earliest, None) => Place {
+            stored: low,
+            next: low,
+            told,
+        },
+        (Start::Latest, Some(progress)) => Place {
+            stored: progress.stored,
+            next: high,
+            told: high,
+        },
+        (Start::Latest, None) => Place {
+            stored: told.max(low),
+            next: high,
+            told: high,
+        },
+    }
 }
 
 /// Reads every state record of `partition` into `engine`; gives the progress and the number read.

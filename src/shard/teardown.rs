@@ -1,5 +1,8 @@
 //! Why a thread gives up what it has.
 
+/// What goes on nevertheless, for the text of a refusal.
+pub const ACCEPT: &str = "start once with --accept-data-loss earliest (or latest)";
+
 /// Why a thread gives up what it has and starts again from what is committed.
 #[derive(Debug, thiserror::Error)]
 pub enum Teardown {
@@ -20,18 +23,12 @@ pub enum Teardown {
 
 impl Teardown {
     /// What comes next at `next` in a partition of `topic` was deleted before `group` had read it: the
-    /// partition begins at `low` now. `cure` says how to go on without.
+    /// partition begins at `low` now.
     #[must_use]
-    pub fn deleted(
-        group: &str,
-        topic: &str,
-        (partition, next): (i32, i64),
-        low: i64,
-        cure: &str,
-    ) -> Self {
+    pub fn deleted(group: &str, topic: &str, (partition, next): (i32, i64), low: i64) -> Self {
         Self::Refused(format!(
             "partition {partition} of {topic}: group {group} goes on at {next}, but what came before {low} \
-             is deleted: {} records were never read. To go on without them, {cure}",
+             is deleted: {} records were never read. To go on without them, {ACCEPT}",
             low - next
         ))
     }

@@ -11,6 +11,7 @@ mod churn;
 mod faults;
 mod intake;
 mod kills;
+mod losses;
 #[path = "../poison/mod.rs"]
 mod poison;
 mod proxy;

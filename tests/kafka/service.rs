@@ -196,7 +196,17 @@ impl Service {
     }
 
     pub(crate) fn start(&mut self) {
-        let mut child = self.command("run").stderr(Stdio::piped()).spawn().unwrap();
+        self.start_with(&[]);
+    }
+
+    /// Starts it with these arguments beside the configuration.
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
+        let mut command = self.command("run");
+        let mut child = command
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = child.stderr.take().unwrap();
         let (lines, log) = channel();
         std::thread::spawn(move || {

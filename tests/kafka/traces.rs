@@ -183,7 +183,16 @@ impl Service {
 
     /// Holds alerts and states against an undisturbed run over the same events; gives the number of alerts.
     pub(crate) fn assert_undisturbed(&self, digests: &BTreeMap<u64, String>) -> usize {
-        let (expected, reference) = self.reference();
+        self.assert_undisturbed_over(&self.export("events"), digests)
+    }
+
+    /// The same, of a run over these records of the event log.
+    pub(crate) fn assert_undisturbed_over(
+        &self,
+        log: &[LogLine],
+        digests: &BTreeMap<u64, String>,
+    ) -> usize {
+        let (expected, reference) = self.judged(log);
         let published = self.alerts();
         let again = published.windows(2).filter(|two| two[0] == two[1]).count();
         assert_eq!(again, 0, "alerts doubled");
@@ -194,12 +203,16 @@ impl Service {
 
     /// What an undisturbed run over the committed events gives: sorted alerts, and the digests.
     pub(crate) fn reference(&self) -> (Vec<(String, u64)>, BTreeMap<u64, String>) {
+        self.judged(&self.export("events"))
+    }
+
+    fn judged(&self, log: &[LogLine]) -> (Vec<(String, u64)>, BTreeMap<u64, String>) {
         let config =
             nhiwatch::config::Config::load(Some(&self.folder.path().join("nhiwatch.yaml")));
         let service = nhiwatch::commands::run::service(config.unwrap()).unwrap();
         let mut replay = Replay::new(service.decision);
-        for line in self.export("events") {
-            replay.log_line(&line).unwrap();
+        for line in log {
+            replay.log_line(line).unwrap();
         }
         let mut alerts: Vec<(String, u64)> = replay
             .take_alerts()

@@ -7,7 +7,6 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::bank::events;
 use super::broker::Broker;
 use super::poison::{GOOD, poisons};
 use super::service::Service;
@@ -109,26 +108,4 @@ fn every_poison_becomes_a_dead_letter_for_its_own_reason_and_no_neighbour_suffer
     );
     let metrics = service.last_metrics();
     assert!(metrics.contains(&judged), "{metrics}");
-}
-
-#[test]
-fn offsets_that_contradict_the_state_are_refused_with_the_cure() {
-    let Some(broker) = Broker::find() else { return };
-    let mut service = Service::prepare(&broker, "refuse", 1);
-    let topic = service.topic("events");
-    produce(&broker.address, &topic, &events(6, 3, true)[..500], None);
-    service.start();
-    service.wait_for_committed(500);
-    service.drain();
-    service.move_committed_offset(100);
-    service.start();
-    let refusal = service
-        .wait_for("torn down", Duration::from_secs(120))
-        .unwrap();
-    let text = refusal["error"].as_str().unwrap();
-    assert!(
-        text.contains("committed offset 100") && text.contains("goes on at 500"),
-        "{text}"
-    );
-    service.kill();
 }

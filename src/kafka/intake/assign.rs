@@ -121,13 +121,9 @@ impl<'s> Intake<'s> {
             }
             let next = match element.offset() {
                 Offset::Offset(next) => {
-                    let group = settings::INTAKE_GROUP;
-                    let cure = format!(
-                        "reset the group's offset, as `kafka-consumer-groups --group {group} --topic {topic} --reset-offsets --to-earliest --execute` does"
-                    );
                     let place = (partition, next);
-                    offsets::available(&self.consumer, group, topic, place, &cure)?;
-                    next
+                    let group = settings::INTAKE_GROUP;
+                    offsets::available(&self.consumer, self.service, group, topic, place)?
                 }
                 _ if demo => 0,
                 _ => {

@@ -1,0 +1,140 @@
+//! What is lost or contradicts itself is refused, and gone on without where that is accepted.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::bank::events;
+use super::broker::Broker;
+use super::service::Service;
+use super::traces::produce;
+
+/// How long a start may take.
+const SOON: Duration = Duration::from_secs(120);
+
+#[test]
+fn offsets_that_contradict_the_state_are_refused_and_where_accepted_the_state_is_believed() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare(&broker, "refuse", 1);
+    let (topic, events) = (service.topic("events"), events(6, 3, true));
+    produce(&broker.address, &topic, &events[..500], None);
+    service.start();
+    service.wait_for_committed(500);
+    service.drain();
+    service.move_committed_offset(100);
+    service.start();
+    let text = refusal(&service);
+    assert!(
+        text.contains("committed offset 100") && text.contains("goes on at 500"),
+        "{text}"
+    );
+    service.kill();
+
+    produce(&broker.address, &topic, &events[500..600], None);
+    service.start_with(&["--accept-data-loss", "earliest"]);
+    service.wait_for_committed(600);
+    let digests = service.drain();
+    assert_lost(&service, 0);
+    service.assert_undisturbed(&digests);
+}
+
+#[test]
+fn what_was_deleted_before_it_was_read_is_gone_on_without_only_where_that_is_accepted() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare(&broker, "losses", 1);
+    let (topic, events) = (service.topic("events"), events(6, 3, true));
+    produce(&broker.address, &topic, &events[..500], None);
+    service.start();
+    service.wait_for_committed(500);
+    service.drain();
+    produce(&broker.address, &topic, &events[500..800], None);
+    let mut log = service.export("events");
+    delete_before(&broker, &topic, 650);
+    service.start();
+    let text = refusal(&service);
+    assert!(
+        text.contains("150 records were never read") && text.contains("--accept-data-loss"),
+        "{text}"
+    );
+    service.kill();
+
+    service.start_with(&["--accept-data-loss", "earliest"]);
+    service.wait_for_committed(800);
+    let digests = service.drain();
+    assert_lost(&service, 150);
+    log.drain(500..650);
+    service.assert_undisturbed_over(&log, &digests);
+    // Once it has gone on there is nothing to accept any more.
+    service.start();
+    assert!(service.wait_for("state restored", SOON).is_some());
+    service.drain();
+}
+
+#[test]
+fn a_state_that_is_gone_is_learned_again_from_what_is_there_and_nothing_is_told_twice() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare(&broker, "relearn", 1);
+    let (topic, events) = (service.topic("events"), events(6, 3, true));
+    let (past, present) = events.split_at(events.len() - 100);
+    produce(&broker.address, &topic, past, None);
+    service.start();
+    service.wait_for_committed(past.len() as i64);
+    service.drain();
+    recreate(&broker, &service, "state");
+    service.start();
+    let text = refusal(&service);
+    assert!(text.contains("goes on at none"), "{text}");
+    service.kill();
+
+    produce(&broker.address, &topic, present, None);
+    service.start_with(&["--accept-data-loss", "earliest"]);
+    service.wait_for_committed(events.len() as i64);
+    let digests = service.drain();
+    assert_lost(&service, 0);
+    let alerts = service.assert_undisturbed(&digests);
+    assert!(alerts > 0, "there was nothing to tell twice");
+}
+
+fn refusal(service: &Service) -> String {
+    let refusal = service.wait_for("torn down", SOON).unwrap();
+    refusal["error"].as_str().unwrap().to_owned()
+}
+
+fn assert_lost(service: &Service, records: usize) {
+    let line = format!("nhiwatch_lost_records_total {records}\n");
+    let metrics = service.last_metrics();
+    assert!(metrics.contains(&line), "{metrics}");
+}
+
+/// Deletes what lies before `offset` in partition 0 of `topic`, as retention does.
+fn delete_before(broker: &Broker, topic: &str, offset: i64) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Offset(offset))
+        .unwrap();
+    let (admin, options) = (admin(broker), AdminOptions::new());
+    let deleted = admin.delete_records(&list, &options);
+    let deleted = tokio::runtime::Runtime::new().unwrap().block_on(deleted);
+    for element in deleted.unwrap().elements() {
+        element.error().unwrap();
+    }
+}
+
+/// Deletes a topic of the service, and makes it anew.
+fn recreate(broker: &Broker, service: &Service, name: &str) {
+    let (admin, options) = (admin(broker), AdminOptions::new());
+    let topic = service.topic(name);
+    let deleted = admin.delete_topics(&[&topic], &options);
+    let deleted = tokio::runtime::Runtime::new().unwrap().block_on(deleted);
+    deleted.unwrap()[0].as_ref().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    service.create_topics();
+}
+
+fn admin(broker: &Broker) -> AdminClient<DefaultClientContext> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &broker.address);
+    client.create().unwrap()
+}
