@@ -1,6 +1,7 @@
 //! What an ordinary event allocates: nothing. A known identity does what it always does, in an hour and
-//! a session that are open already.
+//! a session that are open already. And what an identity takes that does nothing.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::print_stdout, reason = "what was measured is worth telling")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -21,6 +22,8 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that are held.
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 #[expect(unsafe_code, reason = "only an allocator sees every allocation")]
@@ -28,15 +31,18 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        HELD.set(HELD.get() + layout.size().cast_signed() as i64);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size().cast_signed() as i64);
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        HELD.set(HELD.get() + (size.cast_signed() - layout.size().cast_signed()) as i64);
         unsafe { System.realloc(memory, layout, size) }
     }
 }
@@ -120,6 +126,27 @@ fn an_ordinary_event_that_every_detector_judges_allocates_nothing() {
     assert_eq!(allocated, 0);
     assert!(alerts.is_empty());
     assert_eq!(learning(&engine), before);
+}
+
+#[test]
+fn who_has_nothing_to_do_takes_less_than_half_of_the_memory() {
+    let names = names().split_off(IDENTITIES - 100);
+    let held = HELD.get();
+    let (mut engine, hour) = warm(&names);
+    let each = |bytes: i64| bytes / names.len() as i64;
+    let awake = each(HELD.get() - held);
+    let ts = hour.plus(Span::HOUR.times(3));
+    engine.handle(&Input::Heartbeat { ts }, &mut Vec::new());
+    let ts = ts.plus(Span::from_seconds(1));
+    engine.handle(&Input::Heartbeat { ts }, &mut Vec::new());
+    let digest = engine.digest();
+    for _ in 0..100 {
+        engine.flush(|_, _| {});
+    }
+    let asleep = each(HELD.get() - held);
+    println!("bytes of an identity: {awake}, of one that has nothing to do {asleep}");
+    assert!(2 * asleep < awake, "{asleep} of {awake}");
+    assert_eq!(engine.digest(), digest);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population]]`, on the broker in
+//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | kill]]`, on the broker in
 //! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
 //! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
@@ -8,8 +8,10 @@
 //! only shows that it works.
 
 mod broker;
+mod killed;
 mod measure;
 mod population;
+mod topics;
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -21,18 +23,15 @@ use chrono::{DateTime, Utc};
 use nhiwatch::commands::run::service;
 use nhiwatch::config::Config;
 use nhiwatch::kafka::settings;
-use nhiwatch::kafka::topics::{self, Wanted};
 use nhiwatch::service::Service;
 use nhiwatch::simulate::{Bank, Plan};
 use nhiwatch::wire::with_input;
 use nhiwatch_detectors::kernel::engine::Engine;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use broker::Broker;
-use measure::{Work, fill, null, processor, restart, serve, weigh};
-use population::{Skew, population};
+use measure::{Work, null, processor, serve};
+use topics::Topics;
 
 const IDENTITIES: usize = 500;
 /// How many identities there are.
@@ -55,7 +54,9 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let bench = Bench::new(&broker, quick)?;
-    let all = !["shard", "intake", "population"].into_iter().any(has);
+    let all = !["shard", "intake", "population", "kill"]
+        .into_iter()
+        .any(has);
     if all || has("shard") {
         let native = bank(events, true)?;
         bench.in_memory(&native)?;
@@ -70,7 +71,14 @@ fn main() -> Result<()> {
     if all || has("population") {
         let sizes: Vec<usize> = asked.collect();
         let usual: &[usize] = if quick { &[1_000] } else { &POPULATIONS };
-        bench.populations(events, if sizes.is_empty() { usual } else { &sizes })?;
+        population::measure(
+            &bench,
+            events,
+            if sizes.is_empty() { usual } else { &sizes },
+        )?;
+    }
+    if all || has("kill") {
+        killed::measure(&bench, events)?;
     }
     if all || has("intake") {
         let raw = bank(events / 2, false)?;
@@ -190,35 +198,27 @@ impl Bench {
         work: Work,
         settings: &str,
     ) -> Result<[f64; COLUMNS]> {
-        let name = format!("{}-{}", self.name, Utc::now().timestamp_millis());
-        let service = self.service(&name, work, settings)?;
-        let client = settings::client(&service.config.kafka)?;
-        let (input, wanted) = wanted(&service.config, work);
-        let brokers = &service.config.kafka.brokers;
-        self.runtime.block_on(async {
-            let found = topics::found(&client, &wanted, brokers).await?;
-            topics::create(&client, &service.config, &wanted, &found).await
-        })?;
-        fill(&client, input, records)?;
+        let topics = self.topics(records, work, settings)?;
+        let Topics {
+            service, client, ..
+        } = &topics;
+        let input = topics.input();
         let count = records.len();
         let null = || {
             // The service finds a broker at rest, having waited to join its group; so shall this.
             std::thread::sleep(service.config.kafka.session_timeout);
-            null(&client, input, count, &service, work)
+            null(client, input, count, service, work)
         };
         let (null, measured) = if round.is_multiple_of(2) {
-            (null()?, serve(&service, work, 0, count)?)
+            (null()?, serve(service, work, 0, count)?)
         } else {
-            let measured = serve(&service, work, 0, count)?;
+            let measured = serve(service, work, 0, count)?;
             (null()?, measured)
         };
-        let reader: BaseConsumer = settings::reader(&client, "read_uncommitted").create()?;
+        let reader: BaseConsumer = settings::reader(client, "read_uncommitted").create()?;
         let (_, states) =
             reader.fetch_watermarks(&service.config.topics.state, 0, Duration::from_secs(10))?;
-        let admin: AdminClient<DefaultClientContext> = client.create()?;
-        let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();
-        self.runtime
-            .block_on(admin.delete_topics(&names, &AdminOptions::new()))?;
+        topics.delete()?;
         Ok([
             null.rate,
             measured.rate,
@@ -230,54 +230,8 @@ impl Bench {
         ])
     }
 
-    /// Measures so many `events` of as many identities as each of `sizes` says, and a restart after them.
-    fn populations(&self, events: usize, sizes: &[usize]) -> Result<()> {
-        say(&format!(
-            "\n{events} events of identities that are all known\n\n| identities | who acts | null, events/s | shard, \
-             events/s | ratio | share of time in commits | bytes of state per event | state records | restart, s |\n\
-             |---|---|---|---|---|---|---|---|---|"
-        ));
-        for size in sizes {
-            for skew in Skew::ALL {
-                let records = population(*size, events, skew)?;
-                let name = format!("{}-{}", self.name, Utc::now().timestamp_millis());
-                let service = self.service(&name, Work::Watch, "")?;
-                let client = settings::client(&service.config.kafka)?;
-                let (input, wanted) = wanted(&service.config, Work::Watch);
-                let topics = &service.config.topics;
-                let brokers = &service.config.kafka.brokers;
-                self.runtime.block_on(async {
-                    let found = topics::found(&client, &wanted, brokers).await?;
-                    topics::create(&client, &service.config, &wanted, &found).await
-                })?;
-                fill(&client, input, &records)?;
-                let count = records.len();
-                let null = null(&client, input, count, &service, Work::Watch)?;
-                let served = serve(&service, Work::Watch, *size, count)?;
-                let (bytes, stored) = weigh(&client, &topics.state)?;
-                fill(&client, input, &records[..1])?;
-                let again = self.service(&name, Work::Watch, "")?;
-                let seconds = restart(&again)?;
-                say(&format!(
-                    "| {size} | {} | {:.0} | {:.0} | {:.2} | {:.0} % | {:.0} | {stored} | {seconds:.1} |",
-                    skew.word(),
-                    null.rate,
-                    served.rate,
-                    served.rate / null.rate,
-                    served.commits * 100.0,
-                    bytes as f64 / count as f64,
-                ));
-                let admin: AdminClient<DefaultClientContext> = client.create()?;
-                let names: Vec<&str> = wanted.iter().map(|topic| topic.name).collect();
-                self.runtime
-                    .block_on(admin.delete_topics(&names, &AdminOptions::new()))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The service as `nhiwatch run` makes it, on topics called after `name`.
-    fn service(&self, name: &str, work: Work, settings: &str) -> Result<Service> {
+    /// A configuration with topics called after `name`.
+    fn config(&self, name: &str, work: Work, settings: &str) -> String {
         let quick = if self.quick {
             "commit_records: 4000"
         } else {
@@ -294,31 +248,21 @@ impl Bench {
             .filter(|text| !text.is_empty())
             .collect();
         let own: String = own.iter().map(|text| format!(", {text}")).collect();
-        let text = format!(
+        format!(
             "{roles}\nkafka: {{brokers: \"{}\", instance: {name}, session_timeout: 6s{own}}}\n\
              topics: {{partitions: 1, events: {name}.events, alerts: {name}.alerts, \
              state: {name}.state, deadletter: {name}.deadletter, inventory: {name}.inventory, \
              feedback: {name}.feedback}}\n",
             self.brokers
-        );
+        )
+    }
+
+    /// The service as `nhiwatch run` makes it of that.
+    fn service(&self, name: &str, work: Work, settings: &str) -> Result<Service> {
+        let text = self.config(name, work, settings);
         let config = Config::parse(&text, None).map_err(|problems| anyhow!("{problems:?}"))?;
         Ok(service(config)?)
     }
-}
-
-/// The topic that is read, and all that must be there.
-fn wanted(config: &Config, work: Work) -> (&str, Vec<Wanted<'_>>) {
-    let mut wanted = topics::wanted(config);
-    let raw = config.sources.first().filter(|_| work == Work::Intake);
-    let input = raw.map_or(config.topics.events.as_str(), |source| &source.topic);
-    if raw.is_some() {
-        wanted.push(Wanted {
-            name: input,
-            partitions: 1,
-            compacted: false,
-        });
-    }
-    (input, wanted)
 }
 
 fn row(name: &str, figures: &[f64; COLUMNS]) -> String {

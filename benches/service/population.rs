@@ -1,9 +1,44 @@
 //! Events of as many identities as are asked for, each known already when the clock starts.
 
 use anyhow::{Result, bail};
+
+use super::measure::{Work, fill, null, restart, serve, weigh};
+use super::{Bench, say};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Uniform, Zipf};
+
+/// Measures so many `events` of as many identities as each of `sizes` says, and a restart after them.
+pub(crate) fn measure(bench: &Bench, events: usize, sizes: &[usize]) -> Result<()> {
+    say(&format!(
+        "\n{events} events of identities that are all known\n\n| identities | who acts | null, events/s | shard, \
+         events/s | ratio | share of time in commits | bytes of state per event | state records | restart, s |\n\
+         |---|---|---|---|---|---|---|---|---|"
+    ));
+    for size in sizes {
+        for skew in Skew::ALL {
+            let records = population(*size, events, skew)?;
+            let topics = bench.topics(&records, Work::Watch, "")?;
+            let (client, service, count) = (&topics.client, &topics.service, records.len());
+            let null = null(client, topics.input(), count, service, Work::Watch)?;
+            let served = serve(service, Work::Watch, *size, count)?;
+            let (bytes, stored) = weigh(client, &service.config.topics.state)?;
+            fill(client, topics.input(), &records[..1])?;
+            let seconds = restart(&bench.service(&topics.name, Work::Watch, "")?)?;
+            say(&format!(
+                "| {size} | {} | {:.0} | {:.0} | {:.2} | {:.0} % | {:.0} | {stored} | {seconds:.1} |",
+                skew.word(),
+                null.rate,
+                served.rate,
+                served.rate / null.rate,
+                served.commits * 100.0,
+                bytes as f64 / count as f64,
+            ));
+            topics.delete()?;
+        }
+    }
+    Ok(())
+}
 
 /// Who acts next.
 #[derive(Clone, Copy)]
