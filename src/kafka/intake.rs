@@ -47,7 +47,7 @@ use crate::wire::control::{self, Control};
 pub fn run(service: &Service) -> Result<(), Failure> {
     let client = settings::client(&service.config.kafka)?;
     let mut declared = false;
-    supervise(service, PART, || {
+    supervise(service, (Role::Intake, PART), || {
         Intake::session(service, &client, &mut declared)
     })
 }

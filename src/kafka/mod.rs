@@ -6,6 +6,7 @@ pub mod intake;
 pub mod lag;
 pub mod native;
 pub mod offsets;
+pub mod rights;
 pub mod settings;
 pub mod supervise;
 pub mod topics;

@@ -8,19 +8,21 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::assignment::Assignments;
+use super::rights;
 use crate::config::Profile;
 use crate::failure::Failure;
+use crate::metrics::Role;
 use crate::service::Service;
 use crate::shard::Teardown;
 
-/// Runs sessions of `part` until the service stops. Whatever goes wrong, the next one starts from
+/// Runs sessions of `part`, which has this role, until the service stops. Whatever goes wrong, the next one starts from
 /// what is committed; on the embedded broker, which cannot restore, it ends.
 ///
 /// # Errors
 /// Where a session failed on the embedded broker.
 pub fn supervise(
     service: &Service,
-    part: &str,
+    (role, part): (Role, &str),
     mut session: impl FnMut() -> Result<(), Teardown>,
 ) -> Result<(), Failure> {
     let _end = End(service);
@@ -31,7 +33,12 @@ pub fn supervise(
             Ok(()) => break,
             Err(error) => {
                 service.metrics.teardown(error.word());
-                service.health.set_unready(part, error.to_string());
+                let right = rights::missing(&error, role, &service.config);
+                let obstacle = match &right {
+                    Some(right) => format!("{error}; {right}"),
+                    None => error.to_string(),
+                };
+                service.health.set_unready(part, obstacle);
                 if service.config.profile == Profile::Demo {
                     return Err(Failure::Environment(format!("{part}: {error}")));
                 }
@@ -44,7 +51,7 @@ pub fn supervise(
                     tracing::error!(part, obstacle, "fenced");
                     service.health.set_unready(part, obstacle);
                 }
-                tracing::warn!(part, %error, "torn down, starting again");
+                tracing::warn!(part, %error, right, "torn down, starting again");
             }
         }
         if started.elapsed() > Duration::from_secs(60) {

@@ -31,6 +31,8 @@ pub struct Found {
     pub name: String,
     /// Its partitions; none where it is missing.
     pub partitions: Option<usize>,
+    /// Whether we may not see if it is there.
+    pub hidden: bool,
     /// Its replication factor.
     pub replication: usize,
     /// Its `cleanup.policy`, or why we may not see it.
@@ -84,6 +86,7 @@ pub async fn found(
         let mut found = Found {
             name: topic.name.to_owned(),
             partitions: there.map(|there| there.partitions().len()),
+            hidden: there.is_none() && is_hidden(&consumer, topic.name),
             replication: there
                 .and_then(|there| there.partitions().first())
                 .map_or(0, |partition| partition.replicas().len()),
@@ -105,12 +108,29 @@ pub async fn found(
     Ok(all)
 }
 
+/// Whether the broker refuses to say anything of `topic`; it leaves such topics out where all are asked for.
+fn is_hidden(consumer: &BaseConsumer, topic: &str) -> bool {
+    let answer = consumer.fetch_metadata(Some(topic), Duration::from_secs(10));
+    let refused = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    answer.is_ok_and(|it| {
+        it.topics()
+            .iter()
+            .any(|topic| topic.error() == Some(refused))
+    })
+}
+
 /// What is wrong with the topics, each with its cure.
 #[must_use]
 pub fn faults(config: &Config, wanted: &[Wanted<'_>], found: &[Found]) -> Vec<String> {
     let mut faults = Vec::new();
     for (wanted, found) in wanted.iter().zip(found) {
         let name = wanted.name;
+        if found.hidden {
+            faults.push(format!(
+                "{name}: we may not see whether it is there; grant DESCRIBE on it (docs/kafka-rights.md)"
+            ));
+            continue;
+        }
         if found.partitions.is_none() {
             faults.push(format!(
                 "{name} is missing; `nhiwatch topics --create` makes it"
@@ -163,7 +183,7 @@ pub async fn create(
     let missing = wanted
         .iter()
         .zip(found)
-        .filter(|(_, found)| found.partitions.is_none());
+        .filter(|(_, found)| found.partitions.is_none() && !found.hidden);
     let topics: Vec<NewTopic<'_>> = missing
         .map(|(wanted, _)| {
             let replication = TopicReplication::Fixed(config.topics.replication);
@@ -199,6 +219,7 @@ mod tests {
     fn found(config: &Config) -> Vec<Found> {
         let there = |wanted: Wanted<'_>| Found {
             name: wanted.name.to_owned(),
+            hidden: false,
             partitions: usize::try_from(wanted.partitions).ok(),
             replication: 1,
             cleanup: Ok(if wanted.compacted {

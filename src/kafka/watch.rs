@@ -6,6 +6,7 @@ use super::broker::Kafka;
 use super::settings;
 use super::supervise::supervise;
 use crate::failure::Failure;
+use crate::metrics::Role;
 use crate::service::Service;
 use crate::shard::{Shard, Teardown};
 
@@ -17,7 +18,9 @@ pub fn run(service: &Service, number: usize) -> Result<(), Failure> {
     let client = settings::client(&service.config.kafka)?;
     let part = part(number);
     let member = format!("{}-{number}", service.config.kafka.instance);
-    supervise(service, &part, || session(service, &client, &part, &member))
+    supervise(service, (Role::Watch, &part), || {
+        session(service, &client, &part, &member)
+    })
 }
 
 /// What shard `number` is called where the service says what it waits for.

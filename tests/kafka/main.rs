@@ -15,6 +15,7 @@ mod losses;
 #[path = "../poison/mod.rs"]
 mod poison;
 mod proxy;
+mod rights;
 mod service;
 mod sharing;
 mod topics;
