@@ -11,6 +11,7 @@ pub mod files;
 pub mod http;
 pub mod inventory;
 pub mod kafka;
+pub mod loss;
 pub mod metrics;
 pub mod panics;
 pub mod partition;

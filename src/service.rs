@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nhiwatch_detectors::kernel::engine::Decision;
 
-use crate::config::{Config, Start};
+use crate::config::Config;
 use crate::http::Health;
 use crate::inventory::Inventory;
+use crate::loss::Loss;
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 
@@ -18,8 +19,8 @@ pub struct Service {
     pub config: Arc<Config>,
     /// Detectors, limits and calendars.
     pub decision: Arc<Decision>,
-    /// Where to go on although something is lost by it, which is refused otherwise.
-    pub accept_data_loss: Option<Start>,
+    /// Whether to go on although something is lost by it, which is refused otherwise.
+    pub loss: Arc<Loss>,
     /// The mapping files.
     pub sources: Arc<Sources>,
     /// What the inventory file declares.

@@ -93,11 +93,12 @@ impl Asleep {
         self.free = sketch.baseline.take_free();
     }
 
-    /// All that is known of it. What cannot be read, although its checksum was right, is not watched any more.
+    /// All that is known of it. What cannot be read, although its checksum was right, is not watched any more,
+    /// and stays stored as it is.
     pub(crate) fn wake(self) -> Memory {
         let failed = |_| {
             let mut memory = Memory::new(&self.identity);
-            memory.failed = true;
+            (memory.failed, memory.unread) = (true, true);
             memory
         };
         let mut memory = self.unfold().unwrap_or_else(failed);
@@ -169,6 +170,7 @@ mod tests {
         codec::encode(&(false, 1_u8), &mut payload);
         let mut asleep = Asleep::new("svc");
         asleep.put(Part::Rest, &payload);
-        assert!(asleep.wake().failed);
+        let memory = asleep.wake();
+        assert!(memory.failed && memory.unread);
     }
 }

@@ -327,8 +327,7 @@ impl Engine {
             self.stats.limits[Limit::Identities as usize] += 1;
             return fate;
         };
-        memory.failed |= !fine;
-        Desk {
+        let mut desk = Desk {
             memory,
             decision: &self.decision,
             names: &self.names,
@@ -340,8 +339,9 @@ impl Engine {
             common: &self.common,
             fresh: &mut self.fresh,
             alerts,
-        }
-        .triage(Some(event), event.ts);
+        };
+        desk.note_failure(!fine);
+        desk.triage(Some(event), event.ts);
         self.identities.touch(slot, false, true);
         fate
     }

@@ -38,6 +38,8 @@ pub(crate) struct Memory {
     pub(crate) dirty: (bool, bool),
     /// Whether anything of it is stored, which must be deleted with it.
     pub(crate) stored: bool,
+    /// What is stored of it could not be read: it stays as it is.
+    pub(crate) unread: bool,
 }
 
 impl Memory {
@@ -54,6 +56,7 @@ impl Memory {
             failed: false,
             dirty: (false, false),
             stored: false,
+            unread: false,
         }
     }
 
@@ -232,7 +235,9 @@ impl Identities {
 
     /// Notes that a part of `slot` must be stored.
     pub(crate) fn touch(&mut self, slot: u32, hot: bool, rest: bool) {
-        if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize) {
+        if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize)
+            && !memory.unread
+        {
             if !std::mem::replace(&mut self.queued[slot as usize], true) {
                 self.dirty.push(slot);
             }
@@ -278,6 +283,7 @@ impl Identities {
             if let Some(Some(entry)) = self.slab.get_mut(self.hand)
                 && let Entry::Awake(memory) = entry
                 && memory.stored
+                && !memory.unread
                 && memory.dirty == (false, false)
                 && memory.hot.open_hours().next().is_none()
             {

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::http::{self, Health};
 use crate::inventory::Inventory;
 use crate::kafka::{intake, settings, topics, watch};
+use crate::loss::Loss;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::sources::Sources;
@@ -25,9 +26,9 @@ pub struct RunArgs {
     /// The configuration file; without one the defaults hold
     #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Go on where records were deleted before they were read, or where the stored state and the group's offset contradict
-    /// each other: with the first record that is still there, or with the newest. Whatever was told is not told again. Without it nhiwatch
-    /// refuses to go on; leave it out again once it has gone on
+    /// Go on where records were deleted before they were read, or where the stored state and the log contradict each
+    /// other: with the first record that is still there, or with the newest. Without it nhiwatch refuses to go on. It holds once for
+    /// each partition; leave it out again at the next start
     #[arg(long, env = "NHIWATCH_ACCEPT_DATA_LOSS", value_name = "WHERE")]
     accept_data_loss: Option<Start>,
 }
@@ -44,7 +45,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         .build()
         .map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
     let mut service = service(config)?;
-    service.accept_data_loss = args.accept_data_loss;
+    service.loss = Arc::new(Loss::accepting(args.accept_data_loss));
     let listener = runtime.block_on(http::bind(service.config.http.listen))?;
     tracing::info!(
         metrics = %service.config.http.listen,
@@ -91,7 +92,7 @@ pub fn service(config: Config) -> Result<Service, Failure> {
     let sources = Sources::load(None)?;
     Ok(Service {
         decision: decision(&config, &sources)?,
-        accept_data_loss: None,
+        loss: Arc::default(),
         sources: Arc::new(sources),
         inventory: Arc::new(inventory),
         metrics: Metrics::new()

@@ -138,11 +138,12 @@ impl Broker for Kafka<'_> {
         Ok(happened)
     }
 
-    fn tend(&mut self, places: &mut dyn Iterator<Item = (i32, i64, bool)>) {
-        self.trouble.look(&self.consumer, self.events);
+    fn tend(&mut self, places: &mut dyn Iterator<Item = (i32, i64, bool)>) -> bool {
+        let over = self.trouble.look(&self.consumer, self.events);
         let events = self.events;
         let places = places.map(|(partition, next, ended)| (events, partition, next, ended));
         self.lag.refresh(&self.consumer, places);
+        over
     }
 
     fn assign(&mut self, places: &[(i32, i64)]) -> Result<(), Teardown> {

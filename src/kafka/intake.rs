@@ -151,8 +151,10 @@ impl<'s> Intake<'s> {
                 due = self.transaction.age().is_some_and(|age| age >= interval);
             }
             self.beat()?;
-            self.trouble
-                .look(&self.consumer, &self.service.config.topics.events);
+            let events = &self.service.config.topics.events;
+            if self.trouble.look(&self.consumer, events) {
+                self.service.health.set_ready(PART);
+            }
             self.lag
                 .refresh(&self.consumer, self.lanes.iter().map(Lane::place));
             due |= self.transaction.age().is_some_and(|age| age >= interval);

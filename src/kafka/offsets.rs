@@ -97,11 +97,12 @@ pub fn available(
         return Ok(next);
     }
     let error = Teardown::deleted(group, topic, (partition, next), low);
-    let on = match service.accept_data_loss {
+    let on = match service.loss.accepted(topic, partition) {
         None => return Err(error),
         Some(Start::Earliest) => low,
         Some(Start::Latest) => high,
     };
+    service.loss.settle(topic, partition);
     let lost = on - next;
     tracing::warn!(topic, partition, next = on, lost, %error, "goes on nevertheless");
     service.metrics.lost(lost);

@@ -102,21 +102,22 @@ impl<'s> Trouble<'s> {
     }
 
     /// After an error, asks every few seconds whether `topic` can be reached again: an idle consumer
-    /// does not notice by itself.
-    pub(super) fn look(&mut self, consumer: &BaseConsumer<Assignments>, topic: &str) {
+    /// does not notice by itself. Tells whether it is over.
+    pub(super) fn look(&mut self, consumer: &BaseConsumer<Assignments>, topic: &str) -> bool {
         if self.asked.is_none_or(|asked| asked.elapsed() < ASK_EVERY) {
-            return;
+            return false;
         }
         self.asked = Some(Instant::now());
         let answer = consumer.fetch_metadata(Some(topic), Duration::from_secs(1));
         let there = |topic: &rdkafka::metadata::MetadataTopic| {
             topic.error().is_none() && !topic.partitions().is_empty()
         };
-        if answer.is_ok_and(|answer| answer.topics().iter().any(there)) {
+        let over = answer.is_ok_and(|answer| answer.topics().iter().any(there));
+        if over {
             self.asked = None;
-            self.service.health.set_ready(self.part);
             tracing::info!(part = self.part, "Kafka answers again");
         }
+        over
     }
 }
 

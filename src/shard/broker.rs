@@ -35,8 +35,8 @@ pub trait Broker: Outbox {
     ) -> Result<Vec<Happened>, Teardown>;
 
     /// What is to be done between polls, given the partition, next offset and whether the end was reached of
-    /// all that is owned.
-    fn tend(&mut self, places: &mut dyn Iterator<Item = (i32, i64, bool)>);
+    /// all that is owned. Tells whether a trouble is over that kept it from working.
+    fn tend(&mut self, places: &mut dyn Iterator<Item = (i32, i64, bool)>) -> bool;
 
     /// Reads these partitions, and no other, from these offsets on; answers [`Happened::Assigned`].
     ///

@@ -35,6 +35,8 @@ pub struct Shard<'s, B> {
     /// What the shard is called where the service says what it waits for.
     part: &'s str,
     broker: B,
+    /// Whether the group has given it its share, be that none.
+    assigned: bool,
     owned: BTreeMap<i32, Owned>,
     /// How many partitions the event log has.
     partitions: i32,
@@ -67,6 +69,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             service,
             part,
             broker,
+            assigned: false,
             owned: BTreeMap::new(),
             partitions: 0,
             pending: Pending::default(),
@@ -99,13 +102,18 @@ impl<'s, B: Broker> Shard<'s, B> {
         self.poll()?;
         let places = self.owned.iter();
         let mut places = places.map(|(partition, owned)| (*partition, owned.next, owned.ended));
-        self.broker.tend(&mut places);
+        if self.broker.tend(&mut places) {
+            self.say_ready();
+        }
         let due = self.is_due();
+        if !due && self.pending.since.is_some() {
+            return Ok(());
+        }
         // While nothing waits to be committed, what was committed may still have to be stored.
-        let store = (due || self.pending.since.is_none()).then(|| self.to_store());
-        match store.flatten() {
-            None if !due => Ok(()),
-            store => self.commit(store),
+        let store = self.to_store();
+        match due || !store.is_empty() {
+            true => self.commit(&store),
+            false => Ok(()),
         }
     }
 
@@ -139,16 +147,25 @@ impl<'s, B: Broker> Shard<'s, B> {
         old || pending.taken >= kafka.commit_records || pending.held >= HELD_MAX
     }
 
-    /// A partition whose state it is time to store: one at a time, so that a transaction ends soon.
-    fn to_store(&self) -> Option<i32> {
+    /// The partitions whose state it is time to store; who has waited for longest goes first, and as many as a
+    /// transaction holds well.
+    fn to_store(&self) -> Vec<i32> {
         let (kafka, now) = (&self.service.config.kafka, self.broker.now());
-        let is_due = |(_, owned): &(&i32, &Owned)| owned.is_due(now, kafka);
-        let due = self
-            .owned
-            .iter()
-            .find(is_due)
-            .map(|(partition, _)| *partition);
-        due.filter(|_| self.keeps_state())
+        let owned = self.owned.iter().filter(|_| self.keeps_state());
+        let mut due: Vec<_> = owned
+            .filter(|(_, owned)| owned.is_due(now, kafka))
+            .collect();
+        due.sort_by_key(|(_, owned)| owned.stored_at());
+        let mut sum = 0;
+        let fits = |(_, owned): &(&i32, &Owned)| {
+            let fits = sum == 0 || sum + owned.engine.unstored() <= UNSTORED_MAX;
+            sum += owned.engine.unstored();
+            fits
+        };
+        due.into_iter()
+            .take_while(fits)
+            .map(|(partition, _)| *partition)
+            .collect()
     }
 
     /// The embedded broker of a demo has nothing to restore from.
@@ -179,7 +196,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             match happened {
                 Happened::Ended(partition) => {
                     if let Some(owned) = self.owned.get_mut(&partition) {
-                        owned.ended = true;
+                        owned.end();
                     }
                 }
                 Happened::Assigned(partitions) => self.assign(&partitions)?,
@@ -201,6 +218,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             .map(|(partition, owned)| (*partition, owned.next))
             .collect();
         self.broker.assign(&places)?;
+        self.assigned = true;
         self.say_ready();
         Ok(())
     }
@@ -208,12 +226,11 @@ impl<'s, B: Broker> Shard<'s, B> {
     /// Says that it does its work, once it has caught up with what was committed before.
     fn say_ready(&self) {
         let health = &self.service.health;
-        match self.owned.values().all(Owned::has_caught_up) {
-            true => health.set_ready(self.part),
-            false => health.set_unready(
-                self.part,
-                "taking in again what came after the stored state",
-            ),
+        let caught_up = self.owned.values().all(Owned::has_caught_up);
+        match (self.assigned, caught_up) {
+            (true, true) => health.set_ready(self.part),
+            (true, false) => health.set_unready(self.part, CATCHING_UP),
+            (false, _) => health.set_unready(self.part, WAITING),
         }
     }
 
@@ -224,9 +241,8 @@ impl<'s, B: Broker> Shard<'s, B> {
             return Err(Teardown::Refused("the assignment was lost".to_owned()));
         }
         self.release();
-        self.service
-            .health
-            .set_unready(self.part, "waiting for partitions");
+        self.assigned = false;
+        self.say_ready();
         self.broker.unassign()
     }
 
@@ -235,11 +251,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         if config.profile == Profile::Demo {
             let index = u32::try_from(partition).unwrap_or_default();
             let engine = Engine::new(index, std::sync::Arc::clone(decision));
-            let place = Place {
-                stored: 0,
-                next: 0,
-                told: 0,
-            };
+            let place = Place::first(0);
             return Ok(Owned::new(engine, place, self.broker.now()));
         }
         let begun = self.broker.now();
@@ -253,7 +265,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             place,
             records,
         } = restored;
-        let (next, stored) = (place.told, place.stored);
+        let (next, stored) = (place.told, place.next);
         tracing::info!(partition, next, stored, records, seconds, "state restored");
         Ok(Owned::new(engine, place, now))
     }
@@ -261,21 +273,21 @@ impl<'s, B: Broker> Shard<'s, B> {
     /// Commits all that is pending, and stores the state of every partition.
     fn settle(&mut self) -> Result<(), Teardown> {
         if self.pending.since.is_some() {
-            self.commit(None)?;
+            self.commit(&[])?;
         }
         let behind = self.owned.iter().filter(|(_, owned)| owned.is_behind());
         let behind: Vec<i32> = behind.map(|(partition, _)| *partition).collect();
         for partition in behind {
             if self.keeps_state() {
-                self.commit(Some(partition))?;
+                self.commit(&[partition])?;
             }
         }
         Ok(())
     }
 
-    /// Commits everything since the last commit: alerts, dead letters, progress and offsets; and the state of one
-    /// partition, as of the same offset.
-    fn commit(&mut self, store: Option<i32>) -> Result<(), Teardown> {
+    /// Commits everything since the last commit: alerts, dead letters, progress and offsets; and the state of some
+    /// partitions, as of the same offsets.
+    fn commit(&mut self, store: &[i32]) -> Result<(), Teardown> {
         let begun = self.broker.now();
         let config = &self.service.config;
         self.service
@@ -292,7 +304,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         let mut offsets = Vec::new();
         let keeps_state = self.keeps_state();
         for (&partition, owned) in &mut self.owned {
-            let stores = store == Some(partition);
+            let stores = store.contains(&partition);
             if !owned.touched && !stores {
                 continue;
             }
@@ -315,16 +327,24 @@ impl<'s, B: Broker> Shard<'s, B> {
             offsets.push((partition, owned.next));
         }
         self.broker.commit(&offsets)?;
-        self.count(begun, store.is_some());
+        self.count(begun, store);
         Ok(())
     }
 
     /// Moves what was committed just now into the metrics.
-    fn count(&mut self, begun: Duration, stored: bool) {
+    fn count(&mut self, begun: Duration, store: &[i32]) {
         let metrics = &self.service.metrics;
-        for owned in self.owned.values_mut().filter(|owned| owned.touched) {
-            owned.touched = false;
-            owned.count(self.service);
+        for (&partition, owned) in &mut self.owned {
+            if std::mem::take(&mut owned.touched) {
+                owned.count(self.service);
+            }
+            if store.contains(&partition)
+                && let Some(lost) = owned.take_lost()
+            {
+                metrics.lost(lost);
+                let events = &self.service.config.topics.events;
+                self.service.loss.settle(events, partition);
+            }
         }
         let pending = std::mem::take(&mut self.pending);
         for alert in pending.alerts.iter().filter(|alert| alert.revision == 1) {
@@ -336,7 +356,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         metrics.unknown_fields(pending.unknown);
         let seconds = self.broker.now().saturating_sub(begun).as_secs_f64();
         metrics.commit(Role::Watch, seconds);
-        if stored {
+        if !store.is_empty() {
             metrics.checkpoint(seconds);
         }
         self.say_ready();
@@ -347,5 +367,12 @@ impl<'s, B: Broker> Shard<'s, B> {
 const DIGESTED_MAX: u64 = 50_000;
 /// How long an alert that should not wait waits for others.
 const URGENT: Duration = Duration::from_millis(50);
+/// What it says while it replays.
+const CATCHING_UP: &str = "taking in again what came after the stored state";
+/// What it says while the group forms.
+const WAITING: &str = "waiting for partitions";
+/// Identities to store after which a checkpoint does not wait any longer, nor for another partition: a transaction must end
+/// in time on a slow broker too.
+const UNSTORED_MAX: usize = 100_000;
 /// Bytes of refused records after which a transaction is committed.
 const HELD_MAX: usize = 8 << 20;

@@ -32,6 +32,8 @@ pub(super) struct Owned {
     /// When it was stored; nothing where more is known already, so that whoever is killed again and again stores it
     /// nevertheless.
     stored_at: Option<Duration>,
+    /// Records that it goes on without, as was accepted; none once that is committed.
+    lost: Option<i64>,
     /// Whether something was taken since the last commit.
     pub(super) touched: bool,
     /// Whether the end of its input was reached.
@@ -43,13 +45,14 @@ pub(super) struct Owned {
 impl Owned {
     /// Goes on at `place`, with an engine as of it.
     pub(super) fn new(engine: Engine, place: Place, now: Duration) -> Self {
-        let Place { stored, next, told } = place;
+        let Place { next, told, lost } = place;
         let mut owned = Self {
             engine,
             next,
             told,
-            stored,
-            stored_at: (next == stored && next >= told).then_some(now),
+            stored: next,
+            stored_at: (next >= told && lost.is_none()).then_some(now),
+            lost,
             touched: false,
             ended: false,
             counted: Stats::default(),
@@ -68,9 +71,10 @@ impl Owned {
     /// Hands one record to its engine.
     pub(super) fn take(&mut self, record: &Record<'_>, now: Duration, pending: &mut Pending) {
         self.ended = false;
-        if !self.has_caught_up() {
+        if record.offset < self.told {
             return self.take_again(record);
         }
+        self.catch_up();
         self.next = record.offset + 1;
         self.touched = true;
         pending.since.get_or_insert(now);
@@ -93,6 +97,20 @@ impl Owned {
         self.next = record.offset + 1;
         let _ = self.hand(record, &mut Vec::new());
         if self.has_caught_up() {
+            self.begin_to_count();
+        }
+    }
+
+    /// Notes that the end of its input was reached.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.catch_up();
+    }
+
+    /// Nothing more comes of what was told: what lies before the next offset may be marks of transactions.
+    fn catch_up(&mut self) {
+        if !self.has_caught_up() {
+            self.next = self.told;
             self.begin_to_count();
         }
     }
@@ -122,17 +140,27 @@ impl Owned {
         self.is_behind()
             && (age.is_none_or(|age| age >= kafka.checkpoint_interval)
                 || (self.next - self.stored).cast_unsigned() >= kafka.checkpoint_records
-                || self.engine.unstored() >= UNSTORED_MAX)
+                || self.engine.unstored() >= super::UNSTORED_MAX)
     }
 
-    /// Whether something was taken since its state was stored.
+    /// Whether something was taken, or given up, since its state was stored.
     pub(super) const fn is_behind(&self) -> bool {
-        self.has_caught_up() && self.next > self.stored
+        self.has_caught_up() && (self.next > self.stored || self.lost.is_some())
+    }
+
+    /// When its state was stored; never counts as first.
+    pub(super) const fn stored_at(&self) -> Option<Duration> {
+        self.stored_at
     }
 
     /// Notes that its state is stored as of now.
     pub(super) fn stored(&mut self, now: Duration) {
         (self.stored, self.stored_at) = (self.next, Some(now));
+    }
+
+    /// What was lost by going on, if that is committed now for the first time.
+    pub(super) const fn take_lost(&mut self) -> Option<i64> {
+        self.lost.take()
     }
 
     /// How far it has come, of so many partitions, under this decision.
@@ -191,7 +219,3 @@ impl Owned {
         metrics.identities(-identities.cast_signed(), -learning.cast_signed());
     }
 }
-
-/// Identities to store after which a checkpoint does not wait any longer: a transaction must end in time on a slow
-/// broker too.
-const UNSTORED_MAX: usize = 100_000;

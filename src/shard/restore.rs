@@ -11,7 +11,7 @@ use crate::service::Service;
 
 /// A partition ready to go on.
 pub(super) struct Restored {
-    /// Its engine, with the state as of `place.stored`.
+    /// Its engine, with the state as of `place.next`.
     pub(super) engine: Engine,
     /// Where its input goes on.
     pub(super) place: Place,
@@ -19,15 +19,26 @@ pub(super) struct Restored {
     pub(super) records: u64,
 }
 
-/// Offsets of a partition's input.
+/// Where a partition's input goes on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// As of which the state is stored.
-    pub(super) stored: i64,
-    /// The next to read: the same, unless it was accepted that something is lost.
+    /// The next offset, as of which the state is.
     pub(super) next: i64,
     /// What lies before was committed: it is taken in again, and nothing is said of it.
     pub(super) told: i64,
+    /// Records that the state lacks, where that was accepted.
+    pub(super) lost: Option<i64>,
+}
+
+impl Place {
+    /// Where there is no past.
+    pub(super) const fn first(next: i64) -> Self {
+        Self {
+            next,
+            told: next,
+            lost: None,
+        }
+    }
 }
 
 /// Reads the state of `partition`, of so many, and finds out where its input goes on.
@@ -61,26 +72,15 @@ pub(super) fn restore(
     }
     let bounds = broker.bounds(partition)?;
     let place = match (committed, &progress) {
-        (None, None) if records == 0 => {
-            let first = match config.start {
-                Start::Latest => bounds.1,
-                Start::Earliest => bounds.0,
-            };
-            Place {
-                stored: first,
-                next: first,
-                told: first,
-            }
-        }
-        (Some(committed), Some(progress))
-            if committed == progress.next && progress.stored >= bounds.0 =>
-        {
-            Place {
-                stored: progress.stored,
-                next: progress.stored,
-                told: committed,
-            }
-        }
+        (None, None) if records == 0 => Place::first(match config.start {
+            Start::Latest => bounds.1,
+            Start::Earliest => bounds.0,
+        }),
+        (Some(committed), Some(progress)) if fits(committed, progress, bounds) => Place {
+            next: progress.stored,
+            told: committed,
+            lost: None,
+        },
         (committed, _) if broker.committed(partition, committed.is_some())? != committed => {
             // We were away for longer than the group waits.
             return Err(Teardown::Refused(format!(
@@ -88,20 +88,14 @@ pub(super) fn restore(
             )));
         }
         (committed, progress) => {
-            let error = contradiction(
-                committed,
-                progress.as_ref(),
-                bounds.0,
-                partition,
-                &config.topics,
-            );
-            let Some(accepted) = service.accept_data_loss else {
+            let topics = &config.topics;
+            let error = contradiction(committed, progress.as_ref(), bounds, partition, topics);
+            let Some(accepted) = service.loss.accepted(&topics.events, partition) else {
                 return Err(error);
             };
             let place = nevertheless(accepted, committed, progress.as_ref(), bounds);
-            let lost = place.next - place.stored;
-            tracing::warn!(partition, next = place.next, stored = place.stored, lost, %error, "goes on nevertheless");
-            service.metrics.lost(lost);
+            let Place { next, told, lost } = place;
+            tracing::warn!(partition, next, told, lost, %error, "goes on nevertheless");
             place
         }
     };
@@ -139,63 +133,76 @@ fn tell_of_another_decision(progress: &Progress, partition: i32, now: &str) {
     }
 }
 
-/// What is wrong with a partition whose input begins at `low`.
+/// Whether the input has all that comes after the stored state, and was not cut off or made anew.
+const fn fits(committed: i64, progress: &Progress, (low, high): (i64, i64)) -> bool {
+    committed == progress.next && progress.stored >= low && committed <= high
+}
+
+/// What is wrong with a partition whose input has these bounds.
 fn contradiction(
     committed: Option<i64>,
     progress: Option<&Progress>,
-    low: i64,
+    (low, high): (i64, i64),
     partition: i32,
     topics: &Topics,
 ) -> Teardown {
+    let (events, state) = (&topics.events, &topics.state);
+    if let Some(progress) = progress
+        && progress.next > high
+    {
+        return Teardown::Refused(format!(
+            "partition {partition}: the state in {state} goes on at {} of {events}, which ends at {high}: it was cut off or \
+             made anew. To go on with what there is, {ACCEPT}; or delete and recreate {state} and the group {GROUP} to \
+             learn anew",
+            progress.next
+        ));
+    }
     if let Some(progress) = progress
         && committed == Some(progress.next)
     {
-        return Teardown::deleted(GROUP, &topics.events, (partition, progress.stored), low);
+        if progress.next < low {
+            return Teardown::deleted(GROUP, events, (partition, progress.next), low);
+        }
+        return Teardown::Refused(format!(
+            "partition {partition} of {events}: the state is stored as of {}, but what came before {low} is deleted: {} \
+             records are told of and not learned from. To go on without them, {ACCEPT}",
+            progress.stored,
+            low - progress.stored
+        ));
     }
     let say = |offset: Option<i64>| offset.map_or("none".to_owned(), |o| o.to_string());
-    let (events, state) = (&topics.events, &topics.state);
     let (offset, stored) = (say(committed), say(progress.map(|progress| progress.next)));
     Teardown::Refused(format!(
         "partition {partition}: group {GROUP} has committed offset {offset} of {events}, but the \
          state in {state} goes on at {stored}; starting would lose or repeat events. Reset \
-         the group's offset to {stored}, or {ACCEPT} to go on with what there is, or delete and recreate {state} and the \
-         group to learn anew",
+         the group's offset to {stored}, or {ACCEPT} to go on with what there is, or delete and \
+         recreate {state} and the group to learn anew",
     ))
 }
 
-/// Where to go on although something is lost. What the state says was committed together with the alerts, so it knows
-/// best what is told; without a state the group's offset does, and what is still there is learned again.
+/// Where to go on although something is lost. Whatever may have been told, by the state or by the group's offset, is not told
+/// again; a log that ends before that is another one, of which nothing was told. Where there is no state, what is
+/// still there is learned again.
 fn nevertheless(
     accepted: Start,
     committed: Option<i64>,
     progress: Option<&Progress>,
     (low, high): (i64, i64),
 ) -> Place {
-    let told = progress.map_or(committed.unwrap_or(low), |progress| progress.next);
-    match (accepted, progress) {
-        (Start::Earliest, Some(progress)) => {
-            let next = progress.stored.max(low);
-            Place {
-                stored: progress.stored,
-                next,
-                told,
-            }
-        }
-        (Start::Earliest, None) => Place {
-            stored: low,
-            next: low,
-            told,
-        },
-        (Start::Latest, Some(progress)) => Place {
-            stored: progress.stored,
-            next: high,
-            told: high,
-        },
-        (Start::Latest, None) => Place {
-            stored: told.max(low),
-            next: high,
-            told: high,
-        },
+    let told = committed.max(progress.map(|progress| progress.next));
+    let told = told.filter(|told| *told <= high).unwrap_or(low);
+    let known = progress.map(|progress| progress.stored);
+    let known = known.filter(|stored| *stored <= high).unwrap_or(low);
+    let next = match accepted {
+        Start::Earliest => known.max(low),
+        Start::Latest => high,
+    };
+    // Without a state only what was never read is lost: the rest is learned again.
+    let since = if progress.is_some() { known } else { told };
+    Place {
+        next,
+        told: told.max(next),
+        lost: Some((next - since).max(0)),
     }
 }
 

@@ -44,7 +44,13 @@ fn offsets_that_contradict_the_state_are_refused_and_where_accepted_the_state_is
 #[test]
 fn what_was_deleted_before_it_was_read_is_gone_on_without_only_where_that_is_accepted() {
     let Some(broker) = Broker::find() else { return };
-    let mut service = Service::prepare(&broker, "losses", 1);
+    lose(&broker, "earliest", 650);
+    lose(&broker, "latest", 800);
+}
+
+/// Deletes 150 of 300 records that were not read yet; where that is `accepted` it goes on at the offset `next`.
+fn lose(broker: &Broker, accepted: &str, next: usize) {
+    let mut service = Service::prepare(broker, accepted, 1);
     let (topic, events) = (service.topic("events"), events(6, 3, true));
     produce(&broker.address, &topic, &events[..500], None);
     service.start();
@@ -52,7 +58,7 @@ fn what_was_deleted_before_it_was_read_is_gone_on_without_only_where_that_is_acc
     service.drain();
     produce(&broker.address, &topic, &events[500..800], None);
     let mut log = service.export("events");
-    delete_before(&broker, &topic, 650);
+    delete_before(broker, &topic, 650);
     service.start();
     let text = refusal(&service);
     assert!(
@@ -61,16 +67,45 @@ fn what_was_deleted_before_it_was_read_is_gone_on_without_only_where_that_is_acc
     );
     service.kill();
 
-    service.start_with(&["--accept-data-loss", "earliest"]);
+    service.start_with(&["--accept-data-loss", accepted]);
     service.wait_for_committed(800);
+    produce(&broker.address, &topic, &events[800..900], None);
+    log.extend(service.export("events").split_off(150));
+    service.wait_for_committed(900);
     let digests = service.drain();
-    assert_lost(&service, 150);
-    log.drain(500..650);
+    assert_lost(&service, next - 500);
+    log.drain(500..next);
     service.assert_undisturbed_over(&log, &digests);
     // Once it has gone on there is nothing to accept any more.
     service.start();
     assert!(service.wait_for("state restored", SOON).is_some());
     service.drain();
+}
+
+#[test]
+fn a_log_that_was_made_anew_is_gone_on_with_where_that_is_accepted() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare(&broker, "anew", 1);
+    let (topic, events) = (service.topic("events"), events(6, 3, true));
+    produce(&broker.address, &topic, &events[..500], None);
+    service.start();
+    service.wait_for_committed(500);
+    service.drain();
+    let mut log = service.export("events");
+    recreate(&broker, &service, "events");
+    produce(&broker.address, &topic, &events[500..600], None);
+    service.start();
+    let text = refusal(&service);
+    assert!(text.contains("ends at 100"), "{text}");
+    service.kill();
+
+    service.start_with(&["--accept-data-loss", "earliest"]);
+    let on = service.wait_for("goes on nevertheless", SOON).unwrap();
+    assert_eq!((&on["next"], &on["told"]), (&0.into(), &0.into()));
+    service.wait_for_committed(100);
+    let digests = service.drain();
+    log.extend(service.export("events"));
+    service.assert_undisturbed_over(&log, &digests);
 }
 
 #[test]

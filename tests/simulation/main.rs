@@ -32,7 +32,7 @@ use member::{Meanwhile, Mistake, Process};
 use nhiwatch::commands::run::service;
 use nhiwatch::config::Config;
 use nhiwatch::service::Service;
-use nhiwatch::shard::{Shard, Teardown};
+use nhiwatch::shard::{Shard, Teardown, frame};
 use world::{Faults, SESSION, World};
 
 /// Names of the processes of a run.
@@ -191,6 +191,9 @@ impl<'s> Run<'s> {
         }
         let mut world = self.world.borrow_mut();
         world.pass(SESSION);
+        if self.service.config.kafka.checkpoint_interval.is_zero() {
+            hold_stored(&world);
+        }
         let mut outcome = Outcome {
             states,
             ..Outcome::default()
@@ -234,6 +237,18 @@ impl<'s> Run<'s> {
         if self.says {
             eprintln!("{:>9.3} s  {what}", self.world.borrow().now.as_secs_f64());
         }
+    }
+}
+
+/// Whoever stores its state with every commit has nothing to take in again, in no partition.
+fn hold_stored(world: &World) {
+    for state in &world.state {
+        let mut newest = state.iter().rev();
+        let newest = newest.find(|it| it.key == frame::PROGRESS && world.is_committed(it));
+        let value = newest.and_then(|it| it.value.as_deref()).unwrap();
+        let (_, payload) = frame::unwrap(value).unwrap();
+        let progress: frame::Progress = serde_json::from_slice(payload).unwrap();
+        assert_eq!(progress.stored, progress.next);
     }
 }
 

@@ -185,7 +185,9 @@ impl Broker for Process<'_> {
         Ok(Vec::new())
     }
 
-    fn tend(&mut self, _places: &mut dyn Iterator<Item = (i32, i64, bool)>) {}
+    fn tend(&mut self, _places: &mut dyn Iterator<Item = (i32, i64, bool)>) -> bool {
+        false
+    }
 
     fn assign(&mut self, places: &[(i32, i64)]) -> Result<(), Teardown> {
         self.call("assigning")?;

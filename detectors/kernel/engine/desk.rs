@@ -189,7 +189,7 @@ impl Desk<'_> {
     }
 
     /// Once a detector has failed on it, an identity is not watched any more, and no peer either.
-    fn note_failure(&mut self, failed: bool) {
+    pub(super) fn note_failure(&mut self, failed: bool) {
         if failed && !self.memory.failed {
             self.groups.part(self.memory);
             self.memory.failed = true;
