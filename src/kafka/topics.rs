@@ -138,12 +138,16 @@ pub fn faults(config: &Config, wanted: &[Wanted<'_>], found: &[Found]) -> Vec<St
             continue;
         }
         match &found.cleanup {
+            Ok(cleanup) if wanted.compacted && cleanup.is_empty() => faults.push(format!(
+                "{name}: its cleanup.policy cannot be seen; grant DESCRIBE_CONFIGS on it \
+                 (docs/kafka-rights.md)"
+            )),
             Ok(cleanup) if wanted.compacted && cleanup != "compact" => faults.push(format!(
                 "{name} has cleanup.policy={cleanup}; set cleanup.policy=compact alone, or what was \
                  quiet for long is lost"
             )),
             Err(error) if wanted.compacted => faults.push(format!(
-                "{name}: its cleanup.policy cannot be seen ({error}); allow us DescribeConfigs on it"
+                "{name}: its cleanup.policy cannot be seen ({error}); grant DESCRIBE_CONFIGS on it"
             )),
             _ => {}
         }
@@ -256,7 +260,7 @@ mod tests {
             &[
                 "nhi.state has cleanup.policy=compact,delete",
                 "nhi.alerts is missing",
-                "allow us DescribeConfigs",
+                "grant DESCRIBE_CONFIGS",
                 "recreate nhi.state",
             ],
         );

@@ -15,7 +15,7 @@ fn whoever_lacks_a_right_is_told_which_and_goes_on_once_it_is_granted() {
     let (topic, events) = (service.topic("events"), events(6, 3, true));
     produce(&broker.address, &topic, &events[..500], None);
     let id = format!("nhiwatch-watch-{}-a-0", service.run);
-    let alerts = service.topic("alerts");
+    let [alerts, state] = ["alerts", "state"].map(|name| service.topic(name));
     let cases = [
         (
             "DESCRIBE",
@@ -31,10 +31,10 @@ fn whoever_lacks_a_right_is_told_which_and_goes_on_once_it_is_granted() {
         ),
         ("DESCRIBE", "topic", &topic, format!("READ on {topic}")),
         (
-            "READ",
+            "READ,DescribeConfigs",
             "topic",
-            &service.topic("state"),
-            format!("WRITE on {}", service.topic("state")),
+            &state,
+            format!("WRITE on {state}"),
         ),
     ];
     for (right, kind, name, told) in &cases {
@@ -53,15 +53,28 @@ fn whoever_lacks_a_right_is_told_which_and_goes_on_once_it_is_granted() {
         service.kill();
     }
 
-    let only = Only::grant(&broker, "CREATE", "topic", &alerts).unwrap();
+    let hidden = [
+        ("CREATE", &alerts, "we may not see whether it is there"),
+        (
+            "READ,WRITE",
+            &state,
+            "cannot be seen; grant DESCRIBE_CONFIGS",
+        ),
+    ];
+    for (right, name, told) in hidden {
+        let only = Only::grant(&broker, right, "topic", name).unwrap();
+        service.start();
+        let waits = service.wait_for("not ready", SOON).unwrap();
+        let said = waits["obstacle"].as_str().unwrap();
+        assert!(
+            said.contains(&format!("{name}: ")) && said.contains(told),
+            "{said}"
+        );
+        drop(only);
+        assert!(service.wait_for("state restored", SOON).is_some(), "{name}");
+        service.kill();
+    }
     service.start();
-    let waits = service.wait_for("not ready", SOON).unwrap();
-    let said = waits["obstacle"].as_str().unwrap();
-    assert!(
-        said.contains(&format!("{alerts}: we may not see")),
-        "{said}"
-    );
-    drop(only);
     service.wait_for_committed(500);
     let digests = service.drain();
     service.assert_undisturbed(&digests);
