@@ -29,7 +29,7 @@ use super::tails::Expected;
 use super::time::{HourOfWeek, Span, Timestamp};
 
 /// The part of an identity's state that only closes touch. It is stored in this order, and begins with the fields of
-/// [`Outline`](super::codec::Outline).
+/// `codec::Outline`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// Event time of the first event that counted; nothing for an identity that is only announced.

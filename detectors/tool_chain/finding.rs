@@ -2,6 +2,7 @@
 
 use super::State;
 use super::novelty::{Novelty, What};
+use super::story::often;
 use crate::kernel::baseline::Profile;
 use crate::kernel::detector::{Finding, evidence};
 use crate::kernel::event::Event;
@@ -109,5 +110,5 @@ fn nearest(session: &Session, state: &State, names: &Names) -> Option<String> {
     let (times, next) = state.paths.usual(way, &state.steps)?;
     let steps = way.iter().chain([&next]);
     let chain: Vec<String> = steps.map(|step| names.spell(*step)).collect();
-    Some(format!("{} ({times} times)", chain.join(" > ")))
+    Some(format!("{} ({})", chain.join(" > "), often(times)))
 }

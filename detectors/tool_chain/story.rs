@@ -24,7 +24,7 @@ pub(super) fn story(names: &Names, state: &State) -> Evidence {
         };
         tell(
             "step",
-            format!("{} ({times} times{targets})", names.spell(*step)),
+            format!("{} ({}{targets})", names.spell(*step), often(*times)),
         );
     }
     let steps: Vec<Symbol> = steps.into_iter().map(|(_, step)| step).collect();
@@ -35,7 +35,7 @@ pub(super) fn story(names: &Names, state: &State) -> Evidence {
         tell("chains", format!("{} different", ways.len()));
         for (times, way) in ways.iter().take(TOLD) {
             let way: Vec<String> = way.iter().map(|step| names.spell(*step)).collect();
-            tell("chain", format!("{} ({times} times)", way.join(" > ")));
+            tell("chain", format!("{} ({})", way.join(" > "), often(*times)));
         }
     }
     let flows = (0..Flow::COUNT).filter_map(Flow::numbered);
@@ -44,6 +44,14 @@ pub(super) fn story(names: &Names, state: &State) -> Evidence {
         tell("flow", format!("{flow} (in {times} sessions)"));
     }
     story
+}
+
+/// How often something was seen, in words.
+pub(super) fn often(times: u32) -> String {
+    match times {
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    }
 }
 
 /// Steps and chains that are told of, each.

@@ -112,12 +112,15 @@ fn text(portrait: &Portrait) -> String {
     for open in &portrait.open {
         let _ = writeln!(
             text,
-            "  {}  {}: {}, since {}, found {} times",
+            "  {}  {}: {}, since {}, found {}",
             open.id,
             open.detector,
             escape(&open.subject),
             open.opened.rfc3339(),
-            open.findings
+            match open.findings {
+                1 => "once".to_owned(),
+                findings => format!("{findings} times"),
+            }
         );
     }
     text
