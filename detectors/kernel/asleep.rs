@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::codec::{self, Outline, Rest};
 use super::holidays::FreeDays;
-use super::identities::Memory;
+use super::memory::Memory;
 use super::name::Name;
 use super::time::Timestamp;
 use crate::States;
@@ -70,10 +70,7 @@ impl Asleep {
 
     /// What its partition goes by: its open hours and sessions, and the outline of the rest.
     pub(crate) fn sketch(&self) -> Result<Memory, String> {
-        let mut memory = Memory::new(&self.identity);
-        if !self.hot.is_empty() {
-            memory.hot = codec::decode(&self.hot)?;
-        }
+        let mut memory = self.begin()?;
         if !self.rest.is_empty() {
             let outline: Outline = codec::decode(&self.rest)?;
             memory.failed = outline.failed;
@@ -109,11 +106,17 @@ impl Asleep {
         memory
     }
 
-    fn unfold(&self) -> Result<Memory, String> {
+    /// Its hot part alone.
+    fn begin(&self) -> Result<Memory, String> {
         let mut memory = Memory::new(&self.identity);
         if !self.hot.is_empty() {
             memory.hot = codec::decode(&self.hot)?;
         }
+        Ok(memory)
+    }
+
+    fn unfold(&self) -> Result<Memory, String> {
+        let mut memory = self.begin()?;
         if !self.rest.is_empty() {
             let rest: Rest<'static> = codec::decode(&self.rest)?;
             memory.failed = rest.failed;

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 
 use super::baseline::COUNTED_FROM;
 use super::hot::Hour;
-use super::identities::Memory;
+use super::memory::Memory;
 use super::peers::Peers;
 use super::time::{Span, Timestamp};
 

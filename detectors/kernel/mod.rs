@@ -48,6 +48,7 @@ pub mod clock;
 mod groups;
 mod holidays;
 pub mod identities;
+mod memory;
 pub mod peers;
 pub mod seen;
 mod timers;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::COUNTED_FROM;
 use super::hot::Hour;
-use super::identities::Memory;
+use super::memory::Memory;
 use super::names::Symbol;
 use super::tails::ln_student_upper;
 use super::time::Timestamp;

@@ -18,12 +18,9 @@ const SOON: Duration = Duration::from_secs(120);
 #[test]
 fn offsets_that_contradict_the_state_are_refused_and_where_accepted_the_state_is_believed() {
     let Some(broker) = Broker::find() else { return };
-    let mut service = Service::prepare(&broker, "refuse", 1);
-    let (topic, events) = (service.topic("events"), events(6, 3, true));
-    produce(&broker.address, &topic, &events[..500], None);
-    service.start();
-    service.wait_for_committed(500);
-    service.drain();
+    let events = events(6, 3, true);
+    let mut service = judged(&broker, "refuse", &events[..500]);
+    let topic = service.topic("events");
     service.move_committed_offset(100);
     service.start();
     let text = refusal(&service);
@@ -50,12 +47,9 @@ fn what_was_deleted_before_it_was_read_is_gone_on_without_only_where_that_is_acc
 
 /// Deletes 150 of 300 records that were not read yet; where that is `accepted` it goes on at the offset `next`.
 fn lose(broker: &Broker, accepted: &str, next: usize) {
-    let mut service = Service::prepare(broker, accepted, 1);
-    let (topic, events) = (service.topic("events"), events(6, 3, true));
-    produce(&broker.address, &topic, &events[..500], None);
-    service.start();
-    service.wait_for_committed(500);
-    service.drain();
+    let events = events(6, 3, true);
+    let mut service = judged(broker, accepted, &events[..500]);
+    let topic = service.topic("events");
     produce(&broker.address, &topic, &events[500..800], None);
     let mut log = service.export("events");
     delete_before(broker, &topic, 650);
@@ -85,12 +79,9 @@ fn lose(broker: &Broker, accepted: &str, next: usize) {
 #[test]
 fn a_log_that_was_made_anew_is_gone_on_with_where_that_is_accepted() {
     let Some(broker) = Broker::find() else { return };
-    let mut service = Service::prepare(&broker, "anew", 1);
-    let (topic, events) = (service.topic("events"), events(6, 3, true));
-    produce(&broker.address, &topic, &events[..500], None);
-    service.start();
-    service.wait_for_committed(500);
-    service.drain();
+    let events = events(6, 3, true);
+    let mut service = judged(&broker, "anew", &events[..500]);
+    let topic = service.topic("events");
     let mut log = service.export("events");
     recreate(&broker, &service, "events");
     produce(&broker.address, &topic, &events[500..600], None);
@@ -111,13 +102,10 @@ fn a_log_that_was_made_anew_is_gone_on_with_where_that_is_accepted() {
 #[test]
 fn a_state_that_is_gone_is_learned_again_from_what_is_there_and_nothing_is_told_twice() {
     let Some(broker) = Broker::find() else { return };
-    let mut service = Service::prepare(&broker, "relearn", 1);
-    let (topic, events) = (service.topic("events"), events(6, 3, true));
+    let events = events(6, 3, true);
     let (past, present) = events.split_at(events.len() - 100);
-    produce(&broker.address, &topic, past, None);
-    service.start();
-    service.wait_for_committed(past.len() as i64);
-    service.drain();
+    let mut service = judged(&broker, "relearn", past);
+    let topic = service.topic("events");
     recreate(&broker, &service, "state");
     service.start();
     let text = refusal(&service);
@@ -131,6 +119,16 @@ fn a_state_that_is_gone_is_learned_again_from_what_is_there_and_nothing_is_told_
     assert_lost(&service, 0);
     let alerts = service.assert_undisturbed(&digests);
     assert!(alerts > 0, "there was nothing to tell twice");
+}
+
+/// A service that has judged `events` and ended.
+fn judged(broker: &Broker, name: &str, events: &[(String, String)]) -> Service {
+    let mut service = Service::prepare(broker, name, 1);
+    produce(&broker.address, &service.topic("events"), events, None);
+    service.start();
+    service.wait_for_committed(events.len() as i64);
+    service.drain();
+    service
 }
 
 fn refusal(service: &Service) -> String {

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::kernel::asleep::Part;
 use crate::kernel::codec::{self, Key};
 use crate::kernel::groups::Groups;
-use crate::kernel::identities::Entry;
+use crate::kernel::memory::Entry;
 use crate::kernel::time::Timestamp;
 use crate::kernel::timers::Timers;
 

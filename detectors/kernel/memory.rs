@@ -1,0 +1,111 @@
+//! What is kept of one identity: all of it, or what was stored until somebody looks at it.
+
+use std::borrow::Cow;
+
+use super::asleep::Asleep;
+use super::baseline::Baseline;
+use super::codec::Rest;
+use super::hot::Hot;
+use super::incidents::Incidents;
+use super::name::Name;
+use super::risk::Risk;
+use super::time::Timestamp;
+use crate::States;
+
+/// Everything kept about one identity.
+pub(crate) struct Memory {
+    pub(crate) identity: Name,
+    pub(crate) hot: Hot,
+    pub(crate) baseline: Baseline,
+    pub(crate) states: States,
+    pub(crate) incidents: Incidents,
+    /// What its findings add up to; kept from the first one on.
+    pub(crate) risk: Option<Box<Risk>>,
+    /// The numbers of its declared group and of those who trade on its venue; not stored.
+    pub(crate) groups: [Option<u32>; 2],
+    /// The number of those who are like it; not stored.
+    pub(crate) peers: Option<u32>,
+    /// A detector failed on it: nothing more is judged or learned.
+    pub(crate) failed: bool,
+    /// What must be stored: the hot part, and the rest.
+    pub(crate) dirty: (bool, bool),
+    /// Whether anything of it is stored, which must be deleted with it.
+    pub(crate) stored: bool,
+    /// What is stored of it could not be read: it stays as it is.
+    pub(crate) unread: bool,
+}
+
+impl Memory {
+    pub(crate) fn new(identity: &str) -> Self {
+        Self {
+            identity: identity.into(),
+            hot: Hot::default(),
+            baseline: Baseline::default(),
+            states: States::default(),
+            incidents: Incidents::default(),
+            risk: None,
+            groups: [None; 2],
+            peers: None,
+            failed: false,
+            dirty: (false, false),
+            stored: false,
+            unread: false,
+        }
+    }
+
+    pub(crate) const fn is_stranger(&self) -> bool {
+        self.baseline.first_seen.is_none() && self.baseline.declared.is_none()
+    }
+
+    /// All but its hot part, as it is stored.
+    pub(crate) fn rest(&self) -> Rest<'_> {
+        Rest {
+            failed: self.failed,
+            baseline: Cow::Borrowed(&self.baseline),
+            incidents: Cow::Borrowed(&self.incidents),
+            risk: self.risk.as_ref().map(Cow::Borrowed),
+            states: self.states.encode(),
+        }
+    }
+}
+
+/// One identity: as it is, or as it was stored.
+pub(crate) enum Entry {
+    Awake(Box<Memory>),
+    Asleep(Box<Asleep>),
+}
+
+impl Entry {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Awake(memory) => &memory.identity,
+            Self::Asleep(asleep) => &asleep.identity,
+        }
+    }
+
+    pub(crate) fn first_seen(&self) -> Option<Timestamp> {
+        match self {
+            Self::Awake(memory) => memory.baseline.first_seen,
+            Self::Asleep(asleep) => asleep.first_seen,
+        }
+    }
+
+    pub(crate) const fn is_stored(&self) -> bool {
+        match self {
+            Self::Awake(memory) => memory.stored,
+            Self::Asleep(_) => true,
+        }
+    }
+
+    /// What is known of it; who was asleep is awake then.
+    pub(crate) fn memory(&mut self) -> &mut Memory {
+        if let Self::Asleep(asleep) = self {
+            let asleep = std::mem::replace(&mut **asleep, Asleep::new(""));
+            *self = Self::Awake(Box::new(asleep.wake()));
+        }
+        match self {
+            Self::Awake(memory) => memory,
+            Self::Asleep(_) => unreachable!("it was woken up"),
+        }
+    }
+}
