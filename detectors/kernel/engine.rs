@@ -22,7 +22,7 @@ use super::identities::Identities;
 use super::input::{Fate, Input};
 use super::inventory::Declared;
 use super::limit::Limit;
-use super::memory::Entry;
+use super::memory::Known;
 use super::names::Names;
 use super::noise::Common;
 use super::seen::Seen;
@@ -386,7 +386,7 @@ impl Engine {
     #[must_use]
     pub fn learning(&self) -> Vec<Young> {
         let front = self.clock.front();
-        let young = |entry: &&Entry| {
+        let young = |entry: &Known<'_>| {
             let first_seen = entry.first_seen()?;
             // The time of a lone event is not believed yet.
             let age = front.map_or(Span::from_micros(0), |front| front.since(first_seen));

@@ -9,15 +9,15 @@ use hashbrown::HashTable;
 use super::asleep::{Asleep, Part};
 use super::births::Births;
 use super::inventory::Declared;
-use super::memory::{Entry, Memory};
+use super::memory::{Known, Memory};
+use super::slab::Slab;
 use super::time::{Span, Timestamp};
 
 /// The identities of one partition, by name.
 pub(crate) struct Identities {
     /// The slot of each name, with a hash of the name: whoever compares or grows looks at it first.
     table: HashTable<(u32, u32)>,
-    slab: Vec<Option<Entry>>,
-    free: Vec<u32>,
+    slab: Slab,
     /// First seen within a day: the oldest of them makes room for a newcomer.
     newborn: BTreeSet<(Timestamp, Box<str>)>,
     /// Never seen and not declared, such as those that only broke a rule late: they make room first.
@@ -28,7 +28,7 @@ pub(crate) struct Identities {
     /// Whether a slot stands in `dirty`.
     queued: Vec<bool>,
     deleted: BTreeSet<Box<str>>,
-    /// The slot at which [`Identities::doze`] goes on.
+    /// Where [`Identities::doze`] goes on.
     hand: usize,
     max: usize,
     evicted: u64,
@@ -38,8 +38,7 @@ impl Identities {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             table: HashTable::new(),
-            slab: Vec::new(),
-            free: Vec::new(),
+            slab: Slab::default(),
             newborn: BTreeSet::new(),
             strangers: BTreeSet::new(),
             births: Births::default(),
@@ -70,7 +69,7 @@ impl Identities {
             self.evict(&least);
         }
         self.strangers.insert(identity.into());
-        let slot = self.insert(Entry::Awake(Box::new(Memory::new(identity))));
+        let slot = self.insert(identity);
         self.touch(slot, true, true);
         Some(slot)
     }
@@ -96,10 +95,9 @@ impl Identities {
 
     /// Takes over what the inventory declares of `slot`; the same again is no change.
     pub(crate) fn declare(&mut self, slot: u32, declared: Option<Declared>) {
-        let Some(Some(entry)) = self.slab.get_mut(slot as usize) else {
+        let Some(memory) = self.slab.wake(slot) else {
             return;
         };
-        let memory = entry.memory();
         if memory.baseline.declared == declared {
             return;
         }
@@ -120,17 +118,19 @@ impl Identities {
 
     pub(crate) fn find(&self, identity: &str) -> Option<u32> {
         let hashed = hash(identity);
-        let is = |it: &(u32, u32)| it.0 == hashed && self.name(it.1) == Some(identity);
+        let is = |it: &(u32, u32)| {
+            it.0 == hashed && self.slab.get(it.1).map(Known::name) == Some(identity)
+        };
         self.table.find(spread(hashed), is).map(|it| it.1)
     }
 
     pub(crate) fn memory(&mut self, slot: u32) -> Option<&mut Memory> {
-        Some(self.slab.get_mut(slot as usize)?.as_mut()?.memory())
+        self.slab.wake(slot)
     }
 
     /// Notes that a part of `slot` must be stored.
     pub(crate) fn touch(&mut self, slot: u32, hot: bool, rest: bool) {
-        if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize)
+        if let Some(memory) = self.slab.awake(slot)
             && !memory.unread
         {
             if !std::mem::replace(&mut self.queued[slot as usize], true) {
@@ -154,11 +154,11 @@ impl Identities {
     /// Hands the identities that must be stored to `each`, with which parts; afterwards none must.
     pub(crate) fn take_dirty(&mut self, mut each: impl FnMut(&Memory, bool, bool)) {
         let mut dirty = std::mem::take(&mut self.dirty);
-        // In the order in which they lie in memory.
+        // Mostly the order in which they lie in memory.
         dirty.sort_unstable();
         for slot in dirty.drain(..) {
             self.queued[slot as usize] = false;
-            if let Some(Some(Entry::Awake(memory))) = self.slab.get_mut(slot as usize) {
+            if let Some(memory) = self.slab.awake(slot) {
                 let (hot, rest) = std::mem::take(&mut memory.dirty);
                 if hot || rest {
                     memory.stored = true;
@@ -172,41 +172,39 @@ impl Identities {
     /// Lets a part of those sleep, in turns, of whom all is stored and no hour is open: what an identity takes in
     /// memory is several times what its stored form takes.
     pub(crate) fn doze(&mut self) {
-        let turn = self.slab.len() / TURNS + 1;
-        for _ in 0..turn {
-            self.hand = (self.hand + 1) % self.slab.len().max(1);
-            if let Some(Some(entry)) = self.slab.get_mut(self.hand)
-                && let Entry::Awake(memory) = entry
-                && memory.stored
-                && !memory.unread
-                && memory.dirty == (false, false)
-                && memory.hot.open_hours().next().is_none()
-            {
-                *entry = Entry::Asleep(Box::new(Asleep::of(memory)));
-            }
-        }
+        let turn = self.slab.awake_len() / TURNS + 1;
+        self.hand = self.slab.doze(self.hand, turn);
     }
 
     /// All identities, in order of their names.
-    pub(crate) fn sorted(&self) -> Vec<&Entry> {
-        let mut all: Vec<&Entry> = self.slab.iter().flatten().collect();
+    pub(crate) fn sorted(&self) -> Vec<Known<'_>> {
+        let mut all: Vec<Known<'_>> = self.slab.iter().collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }
 
     /// Puts back a part of an identity as it was stored; it sleeps until somebody looks at it.
     pub(crate) fn restore(&mut self, identity: &str, part: Part, payload: &[u8]) {
-        let slot = self
-            .find(identity)
-            .unwrap_or_else(|| self.insert(Entry::Asleep(Box::new(Asleep::new(identity)))));
-        if let Some(Some(Entry::Asleep(asleep))) = self.slab.get_mut(slot as usize) {
+        let slot = self.find(identity).unwrap_or_else(|| {
+            let slot = self.slab.insert_asleep(Asleep::new(identity));
+            self.enter(identity, slot);
+            slot
+        });
+        if let Some(asleep) = self.slab.asleep(slot) {
             asleep.put(part, payload);
         }
     }
 
-    /// Takes an identity away that was deleted after it was stored.
+    /// Takes an identity away.
     pub(crate) fn forget(&mut self, identity: &str) {
-        self.take(identity);
+        let Some(slot) = self.find(identity) else {
+            return;
+        };
+        let is = |it: &(u32, u32)| it.1 == slot;
+        if let Ok(entry) = self.table.find_entry(spread(hash(identity)), is) {
+            entry.remove();
+        }
+        self.slab.remove(slot);
     }
 
     /// After the last [`Identities::restore`]: finds out again which are newborn at `now`, and shows each that is
@@ -222,10 +220,7 @@ impl Identities {
         let mut born = Vec::new();
         self.strangers.clear();
         self.births = Births::default();
-        for (slot, entry) in (0..).zip(&mut self.slab) {
-            let Some(Entry::Asleep(asleep)) = entry else {
-                continue;
-            };
+        for (slot, asleep) in self.slab.iter_asleep() {
             let unread = |reason| (asleep.identity.to_string(), reason);
             let mut sketch = asleep.sketch().map_err(unread)?;
             each(slot, &mut sketch);
@@ -252,52 +247,35 @@ impl Identities {
         self.evicted
     }
 
-    fn name(&self, slot: u32) -> Option<&str> {
-        Some(self.slab.get(slot as usize)?.as_ref()?.name())
-    }
-
-    fn insert(&mut self, mut entry: Entry) -> u32 {
-        let hashed = hash(entry.name());
-        if self.deleted.remove(entry.name())
-            && let Entry::Awake(memory) = &mut entry
-        {
-            memory.stored = true;
-        }
-        let slot = if let Some(slot) = self.free.pop() {
-            self.slab[slot as usize] = Some(entry);
-            slot
-        } else {
-            self.slab.push(Some(entry));
-            self.queued.push(false);
-            (self.slab.len() - 1) as u32
-        };
-        self.table
-            .insert_unique(spread(hashed), (hashed, slot), |it| spread(it.0));
+    fn insert(&mut self, identity: &str) -> u32 {
+        let mut memory = Memory::new(identity);
+        memory.stored = self.deleted.remove(identity);
+        let slot = self.slab.insert(memory);
+        self.enter(identity, slot);
         slot
     }
 
+    /// Notes which slot `identity` has.
+    fn enter(&mut self, identity: &str, slot: u32) {
+        let hashed = hash(identity);
+        self.queued
+            .resize(self.queued.len().max(slot as usize + 1), false);
+        self.table
+            .insert_unique(spread(hashed), (hashed, slot), |it| spread(it.0));
+    }
+
     fn evict(&mut self, identity: &str) {
-        let Some(entry) = self.take(identity) else {
+        let Some(known) = self.find(identity).and_then(|slot| self.slab.get(slot)) else {
             return;
         };
-        if let Some(first_seen) = entry.first_seen() {
+        if let Some(first_seen) = known.first_seen() {
             self.births.forget(first_seen);
         }
-        if entry.is_stored() {
+        if known.is_stored() {
             self.deleted.insert(identity.into());
         }
         self.evicted += 1;
-    }
-
-    /// Takes an identity out of its slot, which is free then.
-    fn take(&mut self, identity: &str) -> Option<Entry> {
-        let slot = self.find(identity)?;
-        let is = |it: &(u32, u32)| it.1 == slot;
-        if let Ok(entry) = self.table.find_entry(spread(hash(identity)), is) {
-            entry.remove();
-        }
-        self.free.push(slot);
-        self.slab[slot as usize].take()
+        self.forget(identity);
     }
 }
 
@@ -405,12 +383,12 @@ mod tests {
         let slot = identities.find("a").unwrap();
         identities.doze();
         assert!(
-            matches!(identities.sorted()[0], Entry::Awake(_)),
+            matches!(identities.sorted()[0], Known::Awake(_)),
             "it is not stored"
         );
         identities.take_dirty(|_, _, _| {});
         identities.doze();
-        assert!(matches!(identities.sorted()[0], Entry::Asleep(_)));
+        assert!(matches!(identities.sorted()[0], Known::Asleep(_)));
         assert_eq!(identities.find("a"), Some(slot));
         let memory = identities.memory(slot).unwrap();
         assert_eq!(memory.baseline.first_seen, Some(now));

@@ -57,6 +57,14 @@ impl Memory {
         self.baseline.first_seen.is_none() && self.baseline.declared.is_none()
     }
 
+    /// Whether all of it is stored and no hour is open: then it may be kept as it is stored.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.stored
+            && !self.unread
+            && self.dirty == (false, false)
+            && self.hot.open_hours().next().is_none()
+    }
+
     /// All but its hot part, as it is stored.
     pub(crate) fn rest(&self) -> Rest<'_> {
         Rest {
@@ -70,42 +78,31 @@ impl Memory {
 }
 
 /// One identity: as it is, or as it was stored.
-pub(crate) enum Entry {
-    Awake(Box<Memory>),
-    Asleep(Box<Asleep>),
+#[derive(Clone, Copy)]
+pub(crate) enum Known<'k> {
+    Awake(&'k Memory),
+    Asleep(&'k Asleep),
 }
 
-impl Entry {
-    pub(crate) fn name(&self) -> &str {
+impl<'k> Known<'k> {
+    pub(crate) fn name(self) -> &'k str {
         match self {
             Self::Awake(memory) => &memory.identity,
             Self::Asleep(asleep) => &asleep.identity,
         }
     }
 
-    pub(crate) fn first_seen(&self) -> Option<Timestamp> {
+    pub(crate) const fn first_seen(self) -> Option<Timestamp> {
         match self {
             Self::Awake(memory) => memory.baseline.first_seen,
             Self::Asleep(asleep) => asleep.first_seen,
         }
     }
 
-    pub(crate) const fn is_stored(&self) -> bool {
+    pub(crate) const fn is_stored(self) -> bool {
         match self {
             Self::Awake(memory) => memory.stored,
             Self::Asleep(_) => true,
-        }
-    }
-
-    /// What is known of it; who was asleep is awake then.
-    pub(crate) fn memory(&mut self) -> &mut Memory {
-        if let Self::Asleep(asleep) = self {
-            let asleep = std::mem::replace(&mut **asleep, Asleep::new(""));
-            *self = Self::Awake(Box::new(asleep.wake()));
-        }
-        match self {
-            Self::Awake(memory) => memory,
-            Self::Asleep(_) => unreachable!("it was woken up"),
         }
     }
 }

@@ -51,6 +51,7 @@ pub mod identities;
 mod memory;
 pub mod peers;
 pub mod seen;
+mod slab;
 mod timers;
 
 pub mod limit;

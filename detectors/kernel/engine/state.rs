@@ -6,7 +6,7 @@ use super::Engine;
 use crate::kernel::asleep::Part;
 use crate::kernel::codec::{self, Key};
 use crate::kernel::groups::Groups;
-use crate::kernel::memory::Entry;
+use crate::kernel::memory::Known;
 use crate::kernel::time::Timestamp;
 use crate::kernel::timers::Timers;
 
@@ -164,13 +164,13 @@ impl Engine {
         for entry in self.identities.sorted() {
             hash.update(entry.name());
             match entry {
-                Entry::Awake(memory) => {
+                Known::Awake(memory) => {
                     codec::encode(&memory.hot, &mut payload);
                     hash.update(&payload);
                     codec::encode(&memory.rest(), &mut payload);
                     hash.update(&payload);
                 }
-                Entry::Asleep(asleep) => {
+                Known::Asleep(asleep) => {
                     for payload in asleep.payloads() {
                         hash.update(payload);
                     }
