@@ -45,6 +45,7 @@ pub const NAMES: &[&str] = &[
     "nhiwatch_checkpoint_seconds",
     "nhiwatch_teardowns_total",
     "nhiwatch_restore_seconds",
+    "nhiwatch_state_cache_given_up_total",
     "nhiwatch_partitions_assigned",
     "nhiwatch_ready",
 ];
@@ -61,6 +62,7 @@ pub struct Metrics {
     heartbeats: IntCounter,
     deadletters: IntCounterVec,
     lost: IntCounter,
+    cache_given_up: IntCounter,
     unknown_fields: IntCounter,
     evaluations: IntCounterVec,
     findings: IntCounterVec,
@@ -115,6 +117,10 @@ impl Metrics {
             lost: list.counter(
                 "nhiwatch_lost_records_total",
                 "Records that were never read, and that --accept-data-loss said to go on without.",
+            )?,
+            cache_given_up: list.counter(
+                "nhiwatch_state_cache_given_up_total",
+                "Times that the copy of a partition's state on local disk was given up until the next start.",
             )?,
             unknown_fields: list.counter(
                 "nhiwatch_unknown_fields_total",
@@ -369,6 +375,11 @@ impl Metrics {
     /// Counts records that will never be read.
     pub fn lost(&self, records: i64) {
         self.lost.inc_by(records.max(0).cast_unsigned());
+    }
+
+    /// Counts a copy of a partition's state that is not kept any more.
+    pub fn cache_given_up(&self) {
+        self.cache_given_up.inc();
     }
 
     /// Counts a shard that began anew; `reason` is a word of ours.

@@ -10,6 +10,7 @@ use crate::http::Health;
 use crate::inventory::Inventory;
 use crate::loss::Loss;
 use crate::metrics::Metrics;
+use crate::shard::cache::Directory;
 use crate::sources::Sources;
 
 /// What every thread of the service shares; none of it takes part in a decision's state.
@@ -21,6 +22,8 @@ pub struct Service {
     pub decision: Arc<Decision>,
     /// Whether to go on although something is lost by it, which is refused otherwise.
     pub loss: Arc<Loss>,
+    /// Where the state is kept on local disk as well, if anywhere.
+    pub cache: Option<Arc<Directory>>,
     /// The mapping files.
     pub sources: Arc<Sources>,
     /// What the inventory file declares.

@@ -18,6 +18,7 @@ use crate::kafka::{intake, settings, topics, watch};
 use crate::loss::Loss;
 use crate::metrics::Metrics;
 use crate::service::Service;
+use crate::shard::cache::Directory;
 use crate::sources::Sources;
 
 /// Run the service
@@ -46,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Environment(format!("cannot start: {error}")))?;
     let mut service = service(config)?;
     service.loss = Arc::new(Loss::accepting(args.accept_data_loss));
+    service.cache = state_cache(&service.config)?;
     let listener = runtime.block_on(http::bind(service.config.http.listen))?;
     tracing::info!(
         metrics = %service.config.http.listen,
@@ -93,6 +95,7 @@ pub fn service(config: Config) -> Result<Service, Failure> {
     Ok(Service {
         decision: decision(&config, &sources)?,
         loss: Arc::default(),
+        cache: None,
         sources: Arc::new(sources),
         inventory: Arc::new(inventory),
         metrics: Metrics::new()
@@ -101,6 +104,22 @@ pub fn service(config: Config) -> Result<Service, Failure> {
         stop: Arc::new(AtomicBool::new(false)),
         config: Arc::new(config),
     })
+}
+
+/// The folder where the state is kept on local disk as well, if one is configured.
+fn state_cache(config: &Config) -> Result<Option<Arc<Directory>>, Failure> {
+    let Some(path) = config.kafka.state_cache.as_deref() else {
+        return Ok(None);
+    };
+    let taken = Directory::take(path, &config.topics.state);
+    let taken = taken.map_err(|error| {
+        Failure::Environment(format!(
+            "cannot use {} for the state cache: {error}; `kafka.state_cache` must be a folder of this instance's own \
+             that it may write to, or null",
+            path.display()
+        ))
+    });
+    taken.map(|directory| Some(Arc::new(directory)))
 }
 
 /// Waits until Kafka answers and its topics are as needed; tells whether they are, or we are to end.

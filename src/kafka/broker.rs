@@ -191,20 +191,22 @@ impl Broker for Kafka<'_> {
         partition: i32,
         (low, high): (i64, i64),
         each: &mut Each<'_>,
-    ) -> Result<(), Teardown> {
+    ) -> Result<Option<i64>, Teardown> {
         let reading = || Teardown::during("reading the state");
         let reader = self.reader("read_committed")?;
         let from = list(self.state, &[(partition, low)]).map_err(reading())?;
         reader.assign(&from).map_err(reading())?;
         // Since when there is nothing to read, although the end is not reached.
         let mut idle: Option<Instant> = None;
+        let mut after = None;
         loop {
             match reader.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => {
                     idle = None;
                     each(message.key().unwrap_or_default(), message.payload());
-                    if message.offset() + 1 >= high {
-                        return Ok(());
+                    after = Some(message.offset() + 1);
+                    if after >= Some(high) {
+                        return Ok(after);
                     }
                 }
                 Some(Err(error)) => return Err(reading()(error)),
@@ -213,7 +215,7 @@ impl Broker for Kafka<'_> {
                     let position = position.find_partition(self.state, partition);
                     let position = position.map(|at| at.offset());
                     if matches!(position, Some(Offset::Offset(at)) if at >= high) {
-                        return Ok(());
+                        return Ok(after);
                     }
                     if idle.get_or_insert_with(Instant::now).elapsed() > BARRIER {
                         return Err(Teardown::Refused(format!(
@@ -235,6 +237,10 @@ impl Broker for Kafka<'_> {
         let adding = Teardown::during("adding the input offsets");
         let offsets = list(self.events, offsets).map_err(adding)?;
         self.transaction.commit(&offsets, &self.consumer)
+    }
+
+    fn state_written(&self, partition: i32) -> Option<i64> {
+        self.transaction.written(partition)
     }
 }
 

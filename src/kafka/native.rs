@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 /// Waits until everything produced is delivered.
 ///
@@ -14,8 +14,8 @@ use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
 ///
 /// # Errors
 /// `OperationTimedOut` where something is still on its way after `timeout`.
-pub fn flush(
-    producer: &ThreadedProducer<DefaultProducerContext>,
+pub fn flush<C: ProducerContext + 'static>(
+    producer: &ThreadedProducer<C>,
     timeout: Duration,
 ) -> Result<(), KafkaError> {
     let deadline = Instant::now() + timeout;

@@ -1,12 +1,15 @@
 //! One transaction: what it holds is committed together, or the shard is torn down.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::assignment::Assignments;
@@ -16,8 +19,29 @@ use crate::shard::broker::{Outbox, Outgoing};
 
 /// A transactional producer and whether a transaction is open.
 pub struct Transaction {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Receipts>,
     since: Option<Instant>,
+}
+
+/// The offset after the last record that was delivered to each partition that was asked for by number.
+#[derive(Default)]
+struct Receipts(Mutex<BTreeMap<i32, i64>>);
+
+impl ClientContext for Receipts {}
+
+impl ProducerContext for Receipts {
+    /// Whether the record is for a partition that was asked for.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, asked_for: usize) {
+        if let Ok(message) = result
+            && asked_for != 0
+        {
+            let mut after = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let after = after.entry(message.partition()).or_default();
+            *after = (*after).max(message.offset() + 1);
+        }
+    }
 }
 
 impl Transaction {
@@ -26,8 +50,7 @@ impl Transaction {
     /// # Errors
     /// Where the broker does not answer in time.
     pub fn open(settings: &ClientConfig) -> Result<Self, Teardown> {
-        let producer: ThreadedProducer<DefaultProducerContext> = settings
-            .create()
+        let producer = ThreadedProducer::from_config_and_context(settings, Receipts::default())
             .map_err(Teardown::during("creating the producer"))?;
         producer
             .init_transactions(Duration::from_secs(30))
@@ -42,6 +65,14 @@ impl Transaction {
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.since.map(|since| since.elapsed())
+    }
+
+    /// The offset after the last record that was delivered to a partition asked for by its number.
+    #[must_use]
+    pub fn written(&self, partition: i32) -> Option<i64> {
+        let receipts = &self.producer.context().0;
+        let after = receipts.lock().unwrap_or_else(PoisonError::into_inner);
+        after.get(&partition).copied()
     }
 
     /// Makes sure that a transaction is open.
@@ -104,7 +135,9 @@ impl Outbox for Transaction {
                     value: Some(*value),
                 })
             });
-        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        let asked_for = usize::from(record.partition.is_some());
+        let mut outgoing: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(record.topic, asked_for);
         if let Some(key) = record.key {
             outgoing = outgoing.key(key);
         }

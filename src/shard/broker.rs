@@ -76,7 +76,7 @@ pub trait Broker: Outbox {
     fn state_bounds(&mut self, partition: i32) -> Result<(i64, i64), Teardown>;
 
     /// Hands every committed record of the state of a partition between these offsets to `each`, in order,
-    /// and waits until the transactions there have ended.
+    /// and waits until the transactions there have ended. Gives the offset after the last of them, if there is any.
     ///
     /// # Errors
     /// Where the broker does not answer, or a transaction does not end.
@@ -85,7 +85,7 @@ pub trait Broker: Outbox {
         partition: i32,
         bounds: (i64, i64),
         each: &mut Each<'_>,
-    ) -> Result<(), Teardown>;
+    ) -> Result<Option<i64>, Teardown>;
 
     /// Opens a transaction.
     ///
@@ -99,6 +99,10 @@ pub trait Broker: Outbox {
     /// Anything but a clean success. The outcome may be unknown then; only the successor's view of what is
     /// committed counts.
     fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), Teardown>;
+
+    /// The offset after the last record of the state of a partition that this member has written, as far as it is
+    /// known; those after it may be its own as well.
+    fn state_written(&self, partition: i32) -> Option<i64>;
 }
 
 /// Takes the key and value of a state record; no value deletes the key.

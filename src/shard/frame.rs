@@ -51,6 +51,9 @@ pub struct Progress {
     pub partitions: i32,
     /// Digest of the decision in force.
     pub decision: String,
+    /// When this state was begun, in milliseconds since 1970: one that was deleted and learned anew is another.
+    #[serde(default)]
+    pub begun: i64,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! comes of it. It knows no Kafka, only a [`Broker`].
 
 pub mod broker;
+pub mod cache;
 pub mod deadletter;
 pub mod frame;
 mod owned;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use broker::{Broker, Happened, Record};
+use cache::Cache;
 use deadletter::Refused;
 use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
@@ -38,6 +40,8 @@ pub struct Shard<'s, B> {
     /// Whether the group has given it its share, be that none.
     assigned: bool,
     owned: BTreeMap<i32, Owned>,
+    /// Copies of their state on local disk.
+    cache: Cache,
     /// How many partitions the event log has.
     partitions: i32,
     /// What goes into the next transaction.
@@ -71,6 +75,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             broker,
             assigned: false,
             owned: BTreeMap::new(),
+            cache: Cache::new(service),
             partitions: 0,
             pending: Pending::default(),
             seen_first: false,
@@ -126,7 +131,8 @@ impl<'s, B: Broker> Shard<'s, B> {
 
     /// Gives up every partition, and takes it out of what the gauges show.
     pub fn release(&mut self) {
-        for owned in std::mem::take(&mut self.owned).into_values() {
+        for (partition, owned) in std::mem::take(&mut self.owned) {
+            self.cache.release(partition);
             self.service.metrics.partitions(-1);
             owned.uncount(self.service);
         }
@@ -252,22 +258,32 @@ impl<'s, B: Broker> Shard<'s, B> {
             let index = u32::try_from(partition).unwrap_or_default();
             let engine = Engine::new(index, std::sync::Arc::clone(decision));
             let place = Place::first(0);
-            return Ok(Owned::new(engine, place, self.broker.now()));
+            return Ok(Owned::new((engine, 0), place, self.broker.now()));
         }
-        let begun = self.broker.now();
+        let since = self.broker.now();
         let place = (partition, self.partitions);
-        let restored = restore::restore(&mut self.broker, self.service, place)?;
+        let restored = restore::restore((&mut self.broker, &mut self.cache), self.service, place)?;
         let now = self.broker.now();
-        let seconds = now.saturating_sub(begun).as_secs_f64();
+        let seconds = now.saturating_sub(since).as_secs_f64();
         self.service.metrics.restore(seconds);
         let Restored {
             engine,
+            begun,
             place,
             records,
+            copied,
         } = restored;
         let (next, stored) = (place.told, place.next);
-        tracing::info!(partition, next, stored, records, seconds, "state restored");
-        Ok(Owned::new(engine, place, now))
+        tracing::info!(
+            partition,
+            next,
+            stored,
+            records,
+            copied,
+            seconds,
+            "state restored"
+        );
+        Ok(Owned::new((engine, begun), place, now))
     }
 
     /// Commits all that is pending, and stores the state of every partition.
@@ -309,24 +325,25 @@ impl<'s, B: Broker> Shard<'s, B> {
                 continue;
             }
             if stores {
-                let as_of = owned.next;
-                publish::state(
-                    &self.broker,
-                    self.service,
-                    partition,
-                    &mut owned.engine,
-                    as_of,
-                )?;
                 owned.stored(begun);
             }
-            if keeps_state {
-                let decision = self.service.decision.digest();
-                let progress = owned.progress(self.partitions, decision);
-                publish::progress(&self.broker, self.service, partition, &progress)?;
+            let decision = self.service.decision.digest();
+            let progress = owned.progress(self.partitions, decision);
+            let (broker, service) = (&self.broker, self.service);
+            if stores {
+                let state = (&mut owned.engine, &mut self.cache);
+                publish::state(broker, service, partition, state, &progress)?;
+            } else if keeps_state {
+                publish::progress(broker, service, partition, &progress)?;
             }
             offsets.push((partition, owned.next));
         }
         self.broker.commit(&offsets)?;
+        for &partition in store {
+            if let Some(until) = self.broker.state_written(partition) {
+                self.cache.end(partition, until);
+            }
+        }
         self.count(begun, store);
         Ok(())
     }

@@ -23,6 +23,8 @@ use crate::wire::{Reject, with_input};
 /// two are taken in once more: the same log gives the same state, and what is to be said of them is said already.
 pub(super) struct Owned {
     pub(super) engine: Engine,
+    /// When its state was begun; see [`Progress::begun`].
+    begun: i64,
     /// The next input offset.
     pub(super) next: i64,
     /// What lies before this offset was committed by whoever had the partition before.
@@ -43,11 +45,12 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    /// Goes on at `place`, with an engine as of it.
-    pub(super) fn new(engine: Engine, place: Place, now: Duration) -> Self {
+    /// Goes on at `place`, with an engine as of it and when its state was begun.
+    pub(super) fn new((engine, begun): (Engine, i64), place: Place, now: Duration) -> Self {
         let Place { next, told, lost } = place;
         let mut owned = Self {
             engine,
+            begun,
             next,
             told,
             stored: next,
@@ -170,6 +173,7 @@ impl Owned {
             stored: self.stored,
             partitions,
             decision: decision.to_owned(),
+            begun: self.begun,
         }
     }
 

@@ -5,6 +5,7 @@ use nhiwatch_detectors::kernel::engine::Engine;
 
 use super::Teardown;
 use super::broker::{Outbox, Outgoing};
+use super::cache::Cache;
 use super::frame::{self, Progress};
 use crate::alert;
 use crate::config::AlertFormat;
@@ -48,8 +49,8 @@ pub(super) fn alert(
     })
 }
 
-/// Adds what changed in one partition's state since it was last stored to the transaction, as of the input offset
-/// `as_of`.
+/// Adds what changed in one partition's state since it was last stored to the transaction, and to its copy, and then how far
+/// it has come.
 ///
 /// # Errors
 /// Where it cannot be queued.
@@ -57,16 +58,19 @@ pub(super) fn state(
     outbox: &impl Outbox,
     service: &Service,
     partition: i32,
-    engine: &mut Engine,
-    as_of: i64,
+    (engine, cache): (&mut Engine, &mut Cache),
+    progress: &Progress,
 ) -> Result<(), Teardown> {
     let mut failed = None;
-    let mut state = State::new(outbox, service, partition, as_of);
-    engine.flush(|key, payload| {
+    let mut state = State::new(outbox, service, partition, progress.next);
+    let mut send = |key: &[u8], payload: Option<&[u8]>| {
         if failed.is_none() {
             failed = state.send(key, payload).err();
+            cache.push(partition, key, payload.map(|_| state.value.as_slice()));
         }
-    });
+    };
+    engine.flush(&mut send);
+    send(frame::PROGRESS, Some(&progress_payload(progress)));
     failed.map_or(Ok(()), Err)
 }
 
@@ -80,9 +84,13 @@ pub(super) fn progress(
     partition: i32,
     progress: &Progress,
 ) -> Result<(), Teardown> {
-    // Plain fields always have a JSON form.
-    let payload = serde_json::to_vec(progress).unwrap_or_default();
+    let payload = progress_payload(progress);
     State::new(outbox, service, partition, progress.next).send(frame::PROGRESS, Some(&payload))
+}
+
+/// Plain fields always have a JSON form.
+fn progress_payload(progress: &Progress) -> Vec<u8> {
+    serde_json::to_vec(progress).unwrap_or_default()
 }
 
 /// Records of one partition's state, as of one offset.

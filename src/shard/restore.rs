@@ -1,9 +1,11 @@
 //! Getting a partition's state back before its first event is processed.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nhiwatch_detectors::kernel::engine::Engine;
 
+use super::cache::{Cache, Copy};
 use super::frame::{self, Progress};
 use super::{ACCEPT, Broker, GROUP, Teardown};
 use crate::config::{Start, Topics};
@@ -13,10 +15,14 @@ use crate::service::Service;
 pub(super) struct Restored {
     /// Its engine, with the state as of `place.next`.
     pub(super) engine: Engine,
+    /// When its state was begun; see [`Progress::begun`].
+    pub(super) begun: i64,
     /// Where its input goes on.
     pub(super) place: Place,
     /// State records read.
     pub(super) records: u64,
+    /// Those of them that were read from local disk.
+    pub(super) copied: u64,
 }
 
 /// Where a partition's input goes on.
@@ -54,15 +60,19 @@ impl Place {
 /// # Errors
 /// Where Kafka does not answer, or where state and committed offset contradict each other and that is not accepted.
 pub(super) fn restore(
-    broker: &mut impl Broker,
+    (broker, cache): (&mut impl Broker, &mut Cache),
     service: &Service,
     (partition, partitions): (i32, i32),
 ) -> Result<Restored, Teardown> {
     let (config, decision) = (&service.config, &service.decision);
-    let index = u32::try_from(partition).unwrap_or_default();
-    let mut engine = Engine::new(index, Arc::clone(decision));
     let mut committed = broker.committed(partition, false)?;
-    let (progress, records) = load(broker, &config.topics.state, partition, &mut engine)?;
+    let Loaded {
+        engine,
+        progress,
+        records,
+        copied,
+        ..
+    } = load(broker, cache, service, partition)?;
     if committed.is_none() && progress.is_some() {
         committed = broker.committed(partition, true)?;
     }
@@ -88,12 +98,13 @@ pub(super) fn restore(
             )));
         }
         (committed, progress) => {
+            let progress = progress.as_ref();
             let topics = &config.topics;
-            let error = contradiction(committed, progress.as_ref(), bounds, partition, topics);
+            let error = contradiction(committed, progress, bounds, partition, topics);
             let Some(accepted) = service.loss.accepted(&topics.events, partition) else {
                 return Err(error);
             };
-            let place = nevertheless(accepted, committed, progress.as_ref(), bounds);
+            let place = nevertheless(accepted, committed, progress, bounds);
             let Place { next, told, lost } = place;
             tracing::warn!(partition, next, told, lost, %error, "goes on nevertheless");
             place
@@ -101,9 +112,17 @@ pub(super) fn restore(
     };
     Ok(Restored {
         engine,
+        begun: progress.map_or_else(now, |progress| progress.begun),
         place,
         records,
+        copied,
     })
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 /// Another number of partitions puts identities elsewhere than their state.
@@ -206,51 +225,128 @@ fn nevertheless(
     }
 }
 
-/// Reads every state record of `partition` into `engine`; gives the progress and the number read.
+/// A partition's state as it was stored.
+struct Loaded {
+    engine: Engine,
+    progress: Option<Progress>,
+    records: u64,
+    copied: u64,
+    /// The first record that could not be read, and why.
+    refused: Option<(Vec<u8>, String)>,
+}
+
+impl Loaded {
+    fn nothing(service: &Service, partition: i32) -> Self {
+        let index = u32::try_from(partition).unwrap_or_default();
+        Self {
+            engine: Engine::new(index, Arc::clone(&service.decision)),
+            progress: None,
+            records: 0,
+            copied: 0,
+            refused: None,
+        }
+    }
+
+    /// Takes one state record in. Compaction may leave several of one key, the newest last: later ones replace
+    /// earlier. Each is taken in as it comes, while the next ones are on their way; so one that is damaged stops the
+    /// start even where a later one replaces it.
+    fn take(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if self.refused.is_some() {
+            return;
+        }
+        match take(&mut self.engine, key, value) {
+            Ok(Some(at)) => self.progress = Some(at),
+            Ok(None) => {}
+            Err(reason) => self.refused = Some((key.to_vec(), reason)),
+        }
+        self.records += u64::from(value.is_some());
+    }
+
+    /// After the last record: what could not be read, and why.
+    fn end(&mut self) -> Result<(), (String, String)> {
+        if let Some((key, reason)) = self.refused.take() {
+            let key = String::from_utf8_lossy(&key).escape_debug().to_string();
+            return Err((key, reason));
+        }
+        let restored = self.engine.restored();
+        restored.map_err(|error| (error.key, error.reason))
+    }
+}
+
+/// Reads the state of `partition`: from its copy on local disk and what came since, or else all of it.
 fn load(
     broker: &mut impl Broker,
-    topic: &str,
+    cache: &mut Cache,
+    service: &Service,
     partition: i32,
-    engine: &mut Engine,
-) -> Result<(Option<Progress>, u64), Teardown> {
+) -> Result<Loaded, Teardown> {
     let bounds = broker.state_bounds(partition)?;
-    if bounds.0 >= bounds.1 {
-        return Ok((None, 0));
-    }
-    let (mut progress, mut records, mut refused) = (None, 0, None);
-    // Compaction may leave several records of one key, the newest last: later ones replace earlier. Each is
-    // taken in as it comes, while the next ones are on their way; so one that is damaged stops the start even where
-    // a later one replaces it.
-    broker.read_state(partition, bounds, &mut |key, value| {
-        if refused.is_none() {
-            let taken = take(engine, key, value);
-            match taken {
-                Ok(Some(at)) => progress = Some(at),
-                Ok(None) => {}
-                Err(reason) => refused = Some((key.to_vec(), reason)),
+    let mut copy = cache.open(partition);
+    if let Some(copied) = copy.take_if(|copy| copy.until(bounds).is_some()) {
+        match go_on_from(copied, (broker, cache), service, partition, bounds)? {
+            Ok(loaded) => return Ok(loaded),
+            Err(reason) => {
+                tracing::warn!(partition, reason, "the state cache is not used");
+                cache.release(partition);
+                copy = cache.open(partition);
             }
-            records += u64::from(value.is_some());
         }
-    })?;
-    let refused = refused.map(|(key, reason)| {
-        (
-            String::from_utf8_lossy(&key).escape_debug().to_string(),
-            reason,
-        )
-    });
-    let unread = || {
-        engine
-            .restored()
-            .err()
-            .map(|error| (error.key, error.reason))
-    };
-    if let Some((key, reason)) = refused.or_else(unread) {
-        return Err(Teardown::Refused(format!(
-            "partition {partition}: state record {key} in {topic}: {reason}; delete and recreate \
-             {topic} and the group {GROUP} to learn anew"
-        )));
     }
-    Ok((progress, records))
+    let mut loaded = Loaded::nothing(service, partition);
+    if let Some(copy) = copy {
+        cache.keep(partition, copy, false);
+    }
+    if bounds.0 < bounds.1 {
+        let until = broker.read_state(partition, bounds, &mut |key, value| {
+            loaded.take(key, value);
+            cache.push(partition, key, value);
+        })?;
+        let topic = &service.config.topics.state;
+        loaded.end().map_err(|(key, reason)| {
+            Teardown::Refused(format!(
+                "partition {partition}: state record {key} in {topic}: {reason}; delete and recreate \
+                 {topic} and the group {GROUP} to learn anew"
+            ))
+        })?;
+        if let Some(until) = until {
+            cache.end(partition, until);
+        }
+    }
+    Ok(loaded)
+}
+
+/// Reads a copy of the state of `partition`, and from Kafka what came since; or says why the copy is of no use.
+fn go_on_from(
+    mut copy: Copy,
+    (broker, cache): (&mut impl Broker, &mut Cache),
+    service: &Service,
+    partition: i32,
+    bounds: (i64, i64),
+) -> Result<Result<Loaded, String>, Teardown> {
+    let Some(from) = copy.until(bounds) else {
+        return Ok(Err("it ends elsewhere".to_owned()));
+    };
+    let mut loaded = Loaded::nothing(service, partition);
+    if let Err(error) = copy.read(|key, value| loaded.take(key, Some(value))) {
+        return Ok(Err(error.to_string()));
+    }
+    loaded.copied = loaded.records;
+    let begun = loaded.progress.take().map(|progress| progress.begun);
+    cache.keep(partition, copy, true);
+    let until = broker.read_state(partition, (from, bounds.1), &mut |key, value| {
+        loaded.take(key, value);
+        cache.push(partition, key, value);
+    })?;
+    if begun.is_none() || loaded.progress.as_ref().map(|progress| progress.begun) != begun {
+        return Ok(Err("it is of another state".to_owned()));
+    }
+    if let Err((key, reason)) = loaded.end() {
+        return Ok(Err(format!("record {key}: {reason}")));
+    }
+    if let Some(until) = until {
+        cache.end(partition, until);
+    }
+    Ok(Ok(loaded))
 }
 
 /// Takes one state record into `engine`; gives the progress, if that is what it is.

@@ -2,8 +2,7 @@
 //!
 //! Each seed decides a run: when events come, which process works next, who is killed, sleeps through its
 //! session or meets its twin, which answers are lost, when the marks of transactions arrive, how often the state
-//! is stored. After that all
-//! is quiet and one process finishes; then the alerts and dead letters that are committed, the offsets and
+//! is stored, whether it is kept on local disk as well, and what is left of that. After that all is quiet and one process finishes; then the alerts and dead letters that are committed, the offsets and
 //! the state must be those of engines that nothing disturbed.
 //!
 //! `NHIWATCH_SEEDS=20000 cargo test --release --test simulation` runs so many; `NHIWATCH_SEED=7` runs the one
@@ -18,6 +17,7 @@
 
 mod bank;
 mod dice;
+mod homes;
 mod member;
 mod world;
 
@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use bank::Outcome;
 use dice::Dice;
+use homes::Homes;
 use member::{Meanwhile, Mistake, Process};
 use nhiwatch::commands::run::service;
 use nhiwatch::config::Config;
@@ -43,6 +44,7 @@ const DISTURBED: usize = 600;
 /// One run.
 struct Run<'s> {
     service: &'s Service,
+    homes: &'s Homes,
     world: Rc<RefCell<World>>,
     /// The processes that work.
     running: Vec<(&'static str, Shard<'s, Process<'s>>)>,
@@ -53,7 +55,11 @@ struct Run<'s> {
 }
 
 impl<'s> Run<'s> {
-    fn new(service: &'s Service, seed: u64, mistake: Option<Mistake>) -> (Self, Outcome) {
+    fn new(
+        (service, homes): (&'s Service, &'s Homes),
+        seed: u64,
+        mistake: Option<Mistake>,
+    ) -> (Self, Outcome) {
         let mut dice = Dice::new(seed, 0);
         let partitions = 1 + dice.roll(4) as usize;
         let events = bank::events(&mut dice, partitions);
@@ -67,6 +73,7 @@ impl<'s> Run<'s> {
         let world = World::new(seed, faults, events);
         let run = Self {
             service,
+            homes,
             world: Rc::new(RefCell::new(world)),
             running: Vec::new(),
             ends: BTreeMap::new(),
@@ -124,8 +131,8 @@ impl<'s> Run<'s> {
                 self.say(&format!("{name} starts"));
                 let meanwhile = Some(self.meanwhile());
                 let process = Process::start(&self.world, name, self.mistake, meanwhile);
-                self.running
-                    .push((name, Shard::new(self.service, name, process)));
+                let shard = Shard::new(self.homes.service(name), name, process);
+                self.running.push((name, shard));
             }
         }
         // A namesake that another one has fenced works on until it notices.
@@ -142,7 +149,13 @@ impl<'s> Run<'s> {
         if let Err(error) = shard.step() {
             let said = format!("{name} ends: {error}");
             hold_true(&error);
-            self.running.remove(at);
+            let (name, shard) = self.running.remove(at);
+            drop(shard);
+            let mut world = self.world.borrow_mut();
+            if world.chance(4) {
+                self.homes.damage(name, &mut world.dice);
+            }
+            drop(world);
             self.say(&said);
             *self.ends.entry(error.to_string()).or_default() += 1;
         }
@@ -150,7 +163,8 @@ impl<'s> Run<'s> {
 
     /// While a process sleeps another one takes over, and is killed or goes in order.
     fn meanwhile(&self) -> Meanwhile<'s> {
-        let (service, world, mistake) = (self.service, Rc::clone(&self.world), self.mistake);
+        let (world, mistake) = (Rc::clone(&self.world), self.mistake);
+        let service = self.homes.service("relief");
         Rc::new(move || {
             let process = Process::start(&world, "relief", mistake, None);
             let mut shard = Shard::new(service, "relief", process);
@@ -170,7 +184,7 @@ impl<'s> Run<'s> {
     /// One process takes all that is left, and leaves.
     fn finish(self) -> Outcome {
         let process = Process::start(&self.world, "last", self.mistake, None);
-        let mut shard = Shard::new(self.service, "last", process);
+        let mut shard = Shard::new(self.homes.service("one"), "last", process);
         let deadline = self.world.borrow().now + Duration::from_secs(600);
         while !self.is_done() {
             assert!(self.world.borrow().now < deadline, "it never ends");
@@ -181,7 +195,7 @@ impl<'s> Run<'s> {
         // What is committed is asked of who knows nothing else.
         shard.into_broker().leave();
         let process = Process::start(&self.world, "reader", None, None);
-        let mut shard = Shard::new(self.service, "reader", process);
+        let mut shard = Shard::new(self.homes.service("two"), "reader", process);
         let mut states: BTreeSet<(i32, i64, String)> = BTreeSet::new();
         while !self.is_all(&states) {
             if let Err(error) = shard.step() {
@@ -275,8 +289,10 @@ fn wrong(
     ends: &mut BTreeMap<String, usize>,
 ) -> Option<String> {
     let service = &services[Dice::new(seed, 2).roll(3) as usize];
+    let names: Vec<_> = NAMES.into_iter().chain(["relief"]).collect();
+    let homes = Homes::of(&names, service, &mut Dice::new(seed, 3));
     let run = || {
-        let (run, expected) = Run::new(service, seed, mistake);
+        let (run, expected) = Run::new((service, &homes), seed, mistake);
         let outcome = run.outcome(ends);
         (outcome != expected).then(|| format!("expected {expected:#?}\nbut had {outcome:#?}"))
     };
@@ -341,6 +357,11 @@ fn offsets_that_are_committed_before_the_alerts_are_found() {
 #[test]
 fn a_restart_that_leaves_out_what_came_after_the_stored_state_is_found() {
     is_found(Mistake::SkipReplay);
+}
+
+#[test]
+fn a_copy_that_is_said_to_hold_more_than_it_does_is_found() {
+    is_found(Mistake::CopyAhead);
 }
 
 #[test]

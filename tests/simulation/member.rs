@@ -22,6 +22,8 @@ pub(crate) enum Mistake {
     ReuseProducer,
     /// A partition is read from the committed offset on, whatever the state is as of.
     SkipReplay,
+    /// The copy on local disk is said to hold more than it does.
+    CopyAhead,
 }
 
 /// What others do while a process sleeps in the middle of a call.
@@ -40,6 +42,8 @@ pub(crate) struct Process<'s> {
     mistake: Option<Mistake>,
     /// What was sent since the transaction began, for who would send it again.
     sent: RefCell<Vec<(String, Option<i32>, Written)>>,
+    /// The offset after the last record that was sent to each partition of the state.
+    after: RefCell<BTreeMap<i32, i64>>,
 }
 
 impl<'s> Process<'s> {
@@ -64,6 +68,7 @@ impl<'s> Process<'s> {
             positions: BTreeMap::new(),
             mistake,
             sent: RefCell::default(),
+            after: RefCell::default(),
         }
     }
 
@@ -125,6 +130,11 @@ impl Outbox for Process<'_> {
         self.sent.borrow_mut().push(sent);
         let mut world = self.world.borrow_mut();
         world.write(&self.name, record.topic, record.partition, written);
+        if let Some(partition) = record.partition {
+            let last = world.state[partition as usize].last();
+            let after = last.map_or(0, |last| last.offset + 1);
+            self.after.borrow_mut().insert(partition, after);
+        }
         Ok(())
     }
 }
@@ -245,9 +255,9 @@ impl Broker for Process<'_> {
     fn read_state(
         &mut self,
         partition: i32,
-        (_, high): (i64, i64),
+        (low, high): (i64, i64),
         each: &mut Each<'_>,
-    ) -> Result<(), Teardown> {
+    ) -> Result<Option<i64>, Teardown> {
         let mut waited = Duration::ZERO;
         while self.world.borrow().state_stable(partition) < high {
             if waited > BARRIER {
@@ -259,10 +269,13 @@ impl Broker for Process<'_> {
         }
         let world = self.world.borrow();
         let written = world.state[partition as usize].iter();
-        for written in written.filter(|it| it.offset < high && world.is_committed(it)) {
+        let bounds = low..high;
+        let mut after = None;
+        for written in written.filter(|it| bounds.contains(&it.offset) && world.is_committed(it)) {
             each(&written.key, written.value.as_deref());
+            after = Some(written.offset + 1);
         }
-        Ok(())
+        Ok(after)
     }
 
     fn begin(&mut self) -> Result<(), Teardown> {
@@ -304,6 +317,16 @@ impl Broker for Process<'_> {
         }
         self.world.borrow_mut().end(&self.name, true);
         self.call("after committing")
+    }
+
+    /// Of some records the offset is not known.
+    fn state_written(&self, partition: i32) -> Option<i64> {
+        let after = self.after.borrow().get(&partition).copied()?;
+        let unknown = self.world.borrow_mut().dice.roll(3) as i64;
+        Some(match self.mistake {
+            Some(Mistake::CopyAhead) => after + 5,
+            _ => (after - unknown).max(1),
+        })
     }
 }
 

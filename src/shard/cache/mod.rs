@@ -1,0 +1,148 @@
+//! What is committed of the state, kept on local disk as well: a restart reads it there, and from Kafka only what
+//! came since.
+//!
+//! It is a copy and nothing rests on it: where it is missing, damaged, too old or of another state, Kafka is read from the
+//! beginning. A thread writes it, which nobody waits for.
+
+mod directory;
+mod log;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use directory::Directory;
+use directory::Held;
+use log::{Part, Stamp};
+use writer::Writer;
+
+use crate::service::Service;
+
+/// The copies of those partitions that one shard owns; of none where no directory is configured.
+pub(super) struct Cache {
+    inner: Option<Inner>,
+}
+
+struct Inner {
+    directory: Arc<Directory>,
+    writer: Writer,
+    /// What is to be written next, by partition; a partition that is not here has no copy.
+    next: BTreeMap<i32, Part>,
+}
+
+/// A copy that was found, before it is used.
+pub(super) struct Copy(Held);
+
+impl Copy {
+    /// The offset from which the state is to be read after it, where its topic has these bounds; nothing where it must
+    /// not be used.
+    pub(super) fn until(&self, (low, high): (i64, i64)) -> Option<i64> {
+        let stamp = self.0.log.stamp()?;
+        let age = now().saturating_sub(stamp.at);
+        // The last record that it holds is read again: it says of which state it is.
+        let from = stamp.until - 1;
+        (low <= from && stamp.until <= high && age < AGE_MAX).then_some(from)
+    }
+
+    /// Hands all that it holds to `each`, in order.
+    ///
+    /// # Errors
+    /// Where it cannot be read; what was handed over until then is not to be used.
+    pub(super) fn read(&mut self, each: impl FnMut(&[u8], &[u8])) -> Result<(), std::io::Error> {
+        self.0.log.read(each)
+    }
+}
+
+impl Cache {
+    pub(super) fn new(service: &Service) -> Self {
+        let inner = service.cache.as_ref().map(|directory| Inner {
+            directory: Arc::clone(directory),
+            writer: Writer::start(service.metrics.clone()),
+            next: BTreeMap::new(),
+        });
+        Self { inner }
+    }
+
+    /// The copy of `partition`, be it empty; nothing where there can be none.
+    pub(super) fn open(&mut self, partition: i32) -> Option<Copy> {
+        let directory = &self.inner.as_ref()?.directory;
+        let opened = directory.open(partition);
+        let failed = |error| tracing::warn!(partition, %error, "no state cache");
+        opened.map_err(failed).ok().flatten().map(Copy)
+    }
+
+    /// Goes on with a copy; what it holds is used, or else begun anew.
+    pub(super) fn keep(&mut self, partition: i32, copy: Copy, used: bool) {
+        if let Some(inner) = &mut self.inner {
+            inner.writer.take(partition, copy.0, !used);
+            inner.next.insert(partition, Part::default());
+        }
+    }
+
+    /// Adds a state record of `partition`, to be committed.
+    pub(super) fn push(&mut self, partition: i32, key: &[u8], value: Option<&[u8]>) {
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        if let Some(part) = inner.next.get_mut(&partition) {
+            part.push(key, value);
+            if part.len() >= log::PART_MAX {
+                inner.hand_over(partition);
+            }
+        }
+    }
+
+    /// Notes that all that was added of `partition` is committed, up to this offset of the state's topic.
+    pub(super) fn end(&mut self, partition: i32, until: i64) {
+        if let Some(inner) = &mut self.inner
+            && inner.hand_over(partition)
+        {
+            let stamp = Stamp { until, at: now() };
+            inner.writer.end(partition, stamp);
+        }
+    }
+
+    /// Gives the copy of `partition` back, so that another shard may go on with it.
+    pub(super) fn release(&mut self, partition: i32) {
+        if let Some(inner) = &mut self.inner
+            && inner.next.remove(&partition).is_some()
+        {
+            inner.writer.give_up(partition);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for partition in self.next.keys() {
+            self.writer.give_up(*partition);
+        }
+    }
+}
+
+impl Inner {
+    /// Hands what was added of `partition` to the writer; tells whether that goes on with it.
+    fn hand_over(&mut self, partition: i32) -> bool {
+        let Some(part) = self.next.get_mut(&partition) else {
+            return false;
+        };
+        let goes_on = self.writer.append(partition, std::mem::take(part));
+        if !goes_on {
+            self.next.remove(&partition);
+        }
+        goes_on
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
+/// A copy that is older is not used: what Kafka deletes for good after a day (`delete.retention.ms`) would come back.
+const AGE_MAX: i64 = 12 * 3600 * 1000;
+
+#[cfg(test)]
+mod tests;
