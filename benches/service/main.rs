@@ -1,6 +1,6 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | kill]]`, on the broker in
+//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | kill | warm]]`, on the broker in
 //! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
 //! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
@@ -9,9 +9,11 @@
 
 mod broker;
 mod killed;
+mod life;
 mod measure;
 mod population;
 mod topics;
+mod warm;
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -54,7 +56,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let bench = Bench::new(&broker, quick)?;
-    let all = !["shard", "intake", "population", "kill"]
+    let all = !["shard", "intake", "population", "kill", "warm"]
         .into_iter()
         .any(has);
     if all || has("shard") {
@@ -68,14 +70,14 @@ fn main() -> Result<()> {
             bench.case(&settings, 3, &native, Work::Watch, &settings)?;
         }
     }
+    let asked: Vec<usize> = asked.collect();
+    let usual: &[usize] = if quick { &[1_000] } else { &POPULATIONS };
+    let sizes = if asked.is_empty() { usual } else { &asked };
     if all || has("population") {
-        let sizes: Vec<usize> = asked.collect();
-        let usual: &[usize] = if quick { &[1_000] } else { &POPULATIONS };
-        population::measure(
-            &bench,
-            events,
-            if sizes.is_empty() { usual } else { &sizes },
-        )?;
+        population::measure(&bench, events, sizes)?;
+    }
+    if all || has("warm") {
+        warm::measure(&bench, sizes)?;
     }
     if all || has("kill") {
         killed::measure(&bench, events)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::codec::{self, Outline, Rest};
 use super::holidays::FreeDays;
+use super::hot::Due;
 use super::memory::Memory;
 use super::name::Name;
 use super::time::Timestamp;
@@ -70,7 +71,11 @@ impl Asleep {
 
     /// What its partition goes by: its open hours and sessions, and the outline of the rest.
     pub(crate) fn sketch(&self) -> Result<Memory, String> {
-        let mut memory = self.begin()?;
+        let mut memory = Memory::new(&self.identity);
+        if !self.hot.is_empty() {
+            let due: Due = codec::decode(&self.hot)?;
+            (memory.hot.alarm, memory.hot.hours) = (due.alarm, due.hours);
+        }
         if !self.rest.is_empty() {
             let outline: Outline = codec::decode(&self.rest)?;
             memory.failed = outline.failed;
@@ -106,17 +111,11 @@ impl Asleep {
         memory
     }
 
-    /// Its hot part alone.
-    fn begin(&self) -> Result<Memory, String> {
+    fn unfold(&self) -> Result<Memory, String> {
         let mut memory = Memory::new(&self.identity);
         if !self.hot.is_empty() {
             memory.hot = codec::decode(&self.hot)?;
         }
-        Ok(memory)
-    }
-
-    fn unfold(&self) -> Result<Memory, String> {
-        let mut memory = self.begin()?;
         if !self.rest.is_empty() {
             let rest: Rest<'static> = codec::decode(&self.rest)?;
             memory.failed = rest.failed;
@@ -160,7 +159,8 @@ mod tests {
                 baseline.kind,
                 baseline.declared.clone(),
                 baseline.venue.clone(),
-                memory.hot.clone(),
+                memory.hot.alarm,
+                memory.hot.hours.clone(),
             )
         };
         assert_eq!(outline(&sketch), outline(&memory));

@@ -16,6 +16,8 @@ use super::trail::{Place, Session, Trail};
 /// The part of an identity's state that every event touches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hot {
+    /// The minute since the epoch at which somebody wants to be asked whether all is well.
+    pub(crate) alarm: Option<i64>,
     /// The hours that may still receive events, in order.
     pub(super) hours: ArrayVec<Hour, HOURS_MAX>,
     /// The sessions that may still receive steps.
@@ -24,10 +26,15 @@ pub struct Hot {
     pub last: Timestamp,
     /// What its first calls did.
     pub(crate) twins: Twins,
-    /// The minute since the epoch at which somebody wants to be asked whether all is well.
-    pub(crate) alarm: Option<i64>,
     /// When it was last found to be news that nothing had happened.
     pub told: Option<Timestamp>,
+}
+
+/// How a [`Hot`] begins: when something is to be done about its identity.
+#[derive(Default, Deserialize)]
+pub(super) struct Due {
+    pub(super) alarm: Option<i64>,
+    pub(super) hours: ArrayVec<Hour, HOURS_MAX>,
 }
 
 /// One hour of UTC, open or over.

@@ -30,6 +30,8 @@ pub(crate) struct Identities {
     deleted: BTreeSet<Box<str>>,
     /// Where [`Identities::doze`] goes on.
     hand: usize,
+    /// The slot that was restored last.
+    last: Option<u32>,
     max: usize,
     evicted: u64,
 }
@@ -46,6 +48,7 @@ impl Identities {
             queued: Vec::new(),
             deleted: BTreeSet::new(),
             hand: 0,
+            last: None,
             max: max.max(1),
             evicted: 0,
         }
@@ -118,9 +121,7 @@ impl Identities {
 
     pub(crate) fn find(&self, identity: &str) -> Option<u32> {
         let hashed = hash(identity);
-        let is = |it: &(u32, u32)| {
-            it.0 == hashed && self.slab.get(it.1).map(Known::name) == Some(identity)
-        };
+        let is = |it: &(u32, u32)| it.0 == hashed && self.is(it.1, identity);
         self.table.find(spread(hashed), is).map(|it| it.1)
     }
 
@@ -185,11 +186,14 @@ impl Identities {
 
     /// Puts back a part of an identity as it was stored; it sleeps until somebody looks at it.
     pub(crate) fn restore(&mut self, identity: &str, part: Part, payload: &[u8]) {
-        let slot = self.find(identity).unwrap_or_else(|| {
+        // Its other part is usually the record before.
+        let last = self.last.filter(|slot| self.is(*slot, identity));
+        let slot = last.or_else(|| self.find(identity)).unwrap_or_else(|| {
             let slot = self.slab.insert_asleep(Asleep::new(identity));
             self.enter(identity, slot);
             slot
         });
+        self.last = Some(slot);
         if let Some(asleep) = self.slab.asleep(slot) {
             asleep.put(part, payload);
         }
@@ -245,6 +249,10 @@ impl Identities {
 
     pub(crate) const fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    fn is(&self, slot: u32, identity: &str) -> bool {
+        self.slab.get(slot).map(Known::name) == Some(identity)
     }
 
     fn insert(&mut self, identity: &str) -> u32 {

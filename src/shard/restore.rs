@@ -327,7 +327,7 @@ fn go_on_from(
         return Ok(Err("it ends elsewhere".to_owned()));
     };
     let mut loaded = Loaded::nothing(service, partition);
-    if let Err(error) = copy.read(|key, value| loaded.take(key, Some(value))) {
+    if let Err(error) = copy.read(|key, value| loaded.take(key, value)) {
         return Ok(Err(error.to_string()));
     }
     loaded.copied = loaded.records;

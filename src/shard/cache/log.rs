@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -128,35 +128,14 @@ impl Log {
         Ok(())
     }
 
-    /// Hands the newest committed record of each key that was not deleted to `each`, in order.
+    /// Hands every committed record to `each`, in order; no value deletes the key.
     ///
     /// # Errors
     /// Where the file cannot be read or is damaged; what was handed over until then is not to be used.
-    pub(super) fn read(&mut self, mut each: impl FnMut(&[u8], &[u8])) -> io::Result<()> {
-        let (mut newest, mut number) = (HashMap::new(), 0_u64);
-        self.go_through(|key, value| {
-            match value {
-                Some(_) => newest.insert(xxh3_128(key), number),
-                None => newest.remove(&xxh3_128(key)),
-            };
-            number += 1;
-        })?;
-        let mut number = 0;
-        self.go_through(|key, value| {
-            if let Some(value) = value
-                && newest.get(&xxh3_128(key)) == Some(&number)
-            {
-                each(key, value);
-            }
-            number += 1;
-        })
-    }
-
-    /// Hands every committed record to `each`.
-    fn go_through(&mut self, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> io::Result<()> {
+    pub(super) fn read(&mut self, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
         let committed = self.committed - MAGIC.len() as u64;
-        let mut from = BufReader::with_capacity(1 << 20, (&self.file).take(committed));
+        let mut from = (&self.file).take(committed);
         let mut body = Vec::new();
         while let Some((kind, size, checksum)) = header(&mut from)? {
             body.resize(size as usize, 0);
@@ -168,7 +147,7 @@ impl Log {
                 records(&body, &mut each).ok_or_else(|| io::Error::other("a record is cut off"))?;
             }
         }
-        if from.get_ref().limit() > 0 {
+        if from.limit() > 0 {
             return Err(io::Error::other("it was cut off meanwhile"));
         }
         self.file.seek(SeekFrom::Start(self.committed))?;
@@ -191,8 +170,16 @@ impl Log {
         Ok(())
     }
 
-    /// Writes a file with the newest record of each key, and puts it in the place of this one once it is on disk.
+    /// Writes a file with the newest record of each key that was not deleted, and puts it in the place of this one once it is on disk.
     fn rewrite(&mut self, stamp: Stamp) -> io::Result<()> {
+        let (mut newest, mut number) = (HashMap::new(), 0_u64);
+        self.read(|key, value| {
+            match value {
+                Some(_) => newest.insert(xxh3_128(key), number),
+                None => newest.remove(&xxh3_128(key)),
+            };
+            number += 1;
+        })?;
         let aside = self.path.with_extension("new");
         let mut to = BufWriter::with_capacity(
             1 << 20,
@@ -204,12 +191,15 @@ impl Log {
                 .open(&aside)?,
         );
         to.write_all(MAGIC)?;
-        let (mut part, mut outcome) = (Part::default(), Ok(()));
+        let (mut part, mut number, mut outcome) = (Part::default(), 0, Ok(()));
         self.read(|key, value| {
-            part.push(key, Some(value));
+            if newest.get(&xxh3_128(key)) == Some(&number) {
+                part.push(key, value);
+            }
             if part.len() >= PART_MAX && outcome.is_ok() {
                 outcome = frame(&mut to, PART, &std::mem::take(&mut part).0);
             }
+            number += 1;
         })?;
         outcome?;
         frame(&mut to, PART, &part.0)?;
@@ -219,7 +209,7 @@ impl Log {
         fs::rename(&aside, &self.path)?;
         self.file = file;
         self.committed = self.file.stream_position()?;
-        self.limit = self.committed * 2 + GARBAGE_MIN;
+        self.limit = self.committed + self.committed / 2 + GARBAGE_MIN;
         Ok(())
     }
 }

@@ -49,7 +49,10 @@ impl Copy {
     ///
     /// # Errors
     /// Where it cannot be read; what was handed over until then is not to be used.
-    pub(super) fn read(&mut self, each: impl FnMut(&[u8], &[u8])) -> Result<(), std::io::Error> {
+    pub(super) fn read(
+        &mut self,
+        each: impl FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<(), std::io::Error> {
         self.0.log.read(each)
     }
 }

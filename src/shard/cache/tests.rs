@@ -24,8 +24,10 @@ fn part(records: &[(&str, Option<&str>)]) -> Part {
 fn read(log: &mut Log) -> std::io::Result<Records> {
     let mut records = Records::new();
     log.read(|key, value| {
-        let before = records.insert(key.to_vec(), value.to_vec());
-        assert_eq!(before, None, "each key once");
+        match value {
+            Some(value) => records.insert(key.to_vec(), value.to_vec()),
+            None => records.remove(key),
+        };
     })?;
     Ok(records)
 }
