@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::codec::{self, Outline, Rest};
 use super::holidays::FreeDays;
 use super::hot::Due;
@@ -69,22 +71,20 @@ impl Asleep {
         [&self.hot, &self.rest]
     }
 
-    /// What its partition goes by: its open hours and sessions, and the outline of the rest.
-    pub(crate) fn sketch(&self) -> Result<Memory, String> {
-        let mut memory = Memory::new(&self.identity);
-        if !self.hot.is_empty() {
-            let due: Due = codec::decode(&self.hot)?;
-            (memory.hot.alarm, memory.hot.hours) = (due.alarm, due.hours);
-        }
-        if !self.rest.is_empty() {
-            let outline: Outline = codec::decode(&self.rest)?;
-            memory.failed = outline.failed;
-            memory.baseline.first_seen = outline.first_seen;
-            memory.baseline.kind = outline.kind;
-            memory.baseline.declared = outline.declared;
-            memory.baseline.venue = outline.venue;
-        }
-        Ok(memory)
+    /// Makes `sketch`, which is nobody's any more, what its partition goes by: its open hours, and the outline of the
+    /// rest.
+    pub(crate) fn sketch(&self, sketch: &mut Memory) -> Result<(), String> {
+        let due: Due = read(&self.hot)?;
+        let outline: Outline = read(&self.rest)?;
+        sketch.identity.clone_from(&self.identity);
+        (sketch.hot.alarm, sketch.hot.hours) = (due.alarm, due.hours);
+        sketch.failed = outline.failed;
+        sketch.baseline.first_seen = outline.first_seen;
+        sketch.baseline.kind = outline.kind;
+        sketch.baseline.declared = outline.declared;
+        sketch.baseline.venue = outline.venue;
+        (sketch.groups, sketch.peers) = ([None; 2], None);
+        Ok(())
     }
 
     /// Takes over what the partition has made of its sketch.
@@ -113,9 +113,7 @@ impl Asleep {
 
     fn unfold(&self) -> Result<Memory, String> {
         let mut memory = Memory::new(&self.identity);
-        if !self.hot.is_empty() {
-            memory.hot = codec::decode(&self.hot)?;
-        }
+        memory.hot = read(&self.hot)?;
         if !self.rest.is_empty() {
             let rest: Rest<'static> = codec::decode(&self.rest)?;
             memory.failed = rest.failed;
@@ -125,6 +123,14 @@ impl Asleep {
             memory.states = States::decode(&rest.states);
         }
         Ok(memory)
+    }
+}
+
+/// Reads a part, or its beginning; one that was never stored is as of who is new.
+fn read<T: DeserializeOwned + Default>(part: &[u8]) -> Result<T, String> {
+    match part {
+        [] => Ok(T::default()),
+        part => codec::decode(part),
     }
 }
 
@@ -151,7 +157,10 @@ mod tests {
     fn the_outline_is_the_beginning_of_the_rest() {
         let memory = known();
         let asleep = Asleep::of(&mut known());
-        let sketch = asleep.sketch().unwrap();
+        let mut sketch = Memory::new("another");
+        sketch.groups = [Some(1); 2];
+        asleep.sketch(&mut sketch).unwrap();
+        assert_eq!(sketch.groups, [None; 2]);
         let outline = |memory: &Memory| {
             let baseline = &memory.baseline;
             (

@@ -95,7 +95,7 @@ pub(crate) struct Rest<'a> {
 }
 
 /// How a [`Rest`] begins: what its partition wants to know of an identity that is not looked at.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Outline {
     pub(crate) failed: bool,
     pub(crate) first_seen: Option<Timestamp>,
@@ -169,16 +169,24 @@ pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
 }
 
 /// The message of a payload, which is of this layout and not damaged.
-pub(crate) fn open(payload: &[u8]) -> Result<&[u8], String> {
+fn open(payload: &[u8]) -> Result<&[u8], String> {
     match payload {
         [LAYOUT, rest @ ..] => match rest.split_first_chunk::<CHECKSUM>() {
             Some((sum, message)) if *sum == checksum(message) => Ok(message),
             _ => Err("the record is damaged: its checksum does not fit".to_owned()),
         },
-        [other, ..] => Err(format!(
+        payload => check_layout(payload).map(|()| &[][..]),
+    }
+}
+
+/// Whether a payload is of this layout.
+pub(crate) fn check_layout(payload: &[u8]) -> Result<(), String> {
+    match payload.first() {
+        Some(&LAYOUT) => Ok(()),
+        Some(other) => Err(format!(
             "layout {other} is not layout {LAYOUT}, which this version reads"
         )),
-        [] => Err("the payload is empty".to_owned()),
+        None => Err("the payload is empty".to_owned()),
     }
 }
 

@@ -224,9 +224,10 @@ impl Identities {
         let mut born = Vec::new();
         self.strangers.clear();
         self.births = Births::default();
+        let mut sketch = Memory::new("");
         for (slot, asleep) in self.slab.iter_asleep() {
             let unread = |reason| (asleep.identity.to_string(), reason);
-            let mut sketch = asleep.sketch().map_err(unread)?;
+            asleep.sketch(&mut sketch).map_err(unread)?;
             each(slot, &mut sketch);
             asleep.settle(&mut sketch);
             if sketch.is_stranger() {

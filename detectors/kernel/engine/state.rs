@@ -70,7 +70,8 @@ impl Engine {
     /// [`Engine::restored`].
     ///
     /// # Errors
-    /// Where the record cannot be read: its layout is another version's, or it is damaged.
+    /// Where the record cannot be read: its layout is another version's, or it is damaged. Whether that of an identity is
+    /// damaged shows at the end.
     pub fn restore(&mut self, key: &[u8], payload: &[u8]) -> Result<(), RestoreError> {
         let failed = |reason: String| RestoreError::of(key, reason);
         match Key::read(key) {
@@ -109,7 +110,8 @@ impl Engine {
     }
 
     fn put(&mut self, identity: &str, part: Part, payload: &[u8]) -> Result<(), String> {
-        codec::open(payload)?;
+        // Whether it is damaged shows when it is read.
+        codec::check_layout(payload)?;
         self.identities.restore(identity, part, payload);
         Ok(())
     }

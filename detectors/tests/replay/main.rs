@@ -11,7 +11,7 @@ mod shop;
 
 use nhiwatch_detectors::CARDS;
 use nhiwatch_detectors::kernel::detector::{BaselineState, Family};
-use nhiwatch_detectors::kernel::engine::Limits;
+use nhiwatch_detectors::kernel::engine::{Engine, Limits};
 use nhiwatch_detectors::kernel::input::{Fate, Ruling};
 use nhiwatch_detectors::kernel::time::Timestamp;
 use records::{Record, Store, engine, log, run};
@@ -159,10 +159,8 @@ fn a_damaged_record_is_refused_by_name() {
         .find(|(key, _)| key.starts_with(b"b"))
         .unwrap();
     let mut fresh = records::engine(Limits::default());
-    let error = fresh
-        .restore(key, &payload[..payload.len() / 2])
-        .unwrap_err();
-    assert!(error.to_string().contains("svc-"), "{error}");
+    let error = refusal(&mut fresh, key, &payload[..payload.len() / 2]).unwrap();
+    assert!(error.contains("svc-"), "{error}");
     assert!(fresh.restore(b"?", b"").is_err());
     assert!(fresh.delete(b"?").is_err());
     assert!(fresh.delete(b"\0meta").is_err());
@@ -182,7 +180,15 @@ fn a_record_with_any_bit_changed_is_refused() {
             let mut damaged = payload.clone();
             damaged[at] ^= 1 << (at % 8);
             let mut other = records::engine(Limits::default());
-            assert!(other.restore(key, &damaged).is_err(), "{key:?}, byte {at}");
+            let refused = refusal(&mut other, key, &damaged);
+            assert!(refused.is_some(), "{key:?}, byte {at}");
         }
     }
+}
+
+/// Why an engine does not begin with this record: that of an identity is read last of all.
+fn refusal(engine: &mut Engine, key: &[u8], payload: &[u8]) -> Option<String> {
+    let restored = engine.restore(key, payload);
+    let restored = restored.and_then(|()| engine.restored());
+    restored.err().map(|error| error.to_string())
 }
