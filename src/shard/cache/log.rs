@@ -7,8 +7,9 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Take, Write};
 use std::path::PathBuf;
+use std::sync::mpsc::{channel, sync_channel};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -134,22 +135,27 @@ impl Log {
     /// Where the file cannot be read or is damaged; what was handed over until then is not to be used.
     pub(super) fn read(&mut self, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
-        let committed = self.committed - MAGIC.len() as u64;
-        let mut from = (&self.file).take(committed);
-        let mut body = Vec::new();
-        while let Some((kind, size, checksum)) = header(&mut from)? {
-            body.resize(size as usize, 0);
-            from.read_exact(&mut body)?;
-            if xxh3_64(&body) != checksum {
-                return Err(io::Error::other("a checksum does not fit"));
-            }
-            if kind == PART {
+        let mut from = (&self.file).take(self.committed - MAGIC.len() as u64);
+        // What is read next is got ready while the records before it are taken.
+        let (ready, bodies) = sync_channel(AHEAD);
+        let (done, spare) = channel();
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                while let Some(body) = next(&mut from, spare.try_recv().unwrap_or_default())? {
+                    if ready.send(body).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            for body in bodies {
                 records(&body, &mut each).ok_or_else(|| io::Error::other("a record is cut off"))?;
+                // Nobody needs it once all is read.
+                let _ = done.send(body);
             }
-        }
-        if from.limit() > 0 {
-            return Err(io::Error::other("it was cut off meanwhile"));
-        }
+            let gone = |_| Err(io::Error::other("reading failed"));
+            reading.join().unwrap_or_else(gone)
+        })?;
         self.file.seek(SeekFrom::Start(self.committed))?;
         Ok(())
     }
@@ -222,6 +228,27 @@ fn frame(to: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()> {
     to.write_all(body)
 }
 
+/// The records of the next part, read into `body`; nothing at the end.
+fn next(from: &mut Take<&File>, mut body: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    while let Some((kind, size, checksum)) = header(from)? {
+        if size > from.limit() {
+            return Err(io::Error::other("a length does not fit"));
+        }
+        body.resize(size as usize, 0);
+        from.read_exact(&mut body)?;
+        if xxh3_64(&body) != checksum {
+            return Err(io::Error::other("a checksum does not fit"));
+        }
+        if kind == PART {
+            return Ok(Some(body));
+        }
+    }
+    match from.limit() {
+        0 => Ok(None),
+        _ => Err(io::Error::other("it was cut off meanwhile")),
+    }
+}
+
 /// Kind, length and checksum; nothing where there is no whole header.
 fn header(from: &mut impl Read) -> io::Result<Option<(u8, u64, u64)>> {
     let mut header = [0; HEADER];
@@ -275,6 +302,8 @@ fn number(bytes: &[u8]) -> u64 {
         .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
+/// Parts that are read ahead.
+const AHEAD: usize = 2;
 /// Records are handed on in parts of so many bytes.
 pub(super) const PART_MAX: usize = 4 << 20;
 /// Bytes that a log may grow by before it is written anew, however small it is.
