@@ -46,10 +46,11 @@ impl<'s> Kafka<'s> {
         begun: Instant,
     ) -> Result<Self, Teardown> {
         let topics = &service.config.topics;
+        // The group forms while the transaction of who was here before ends.
+        let name = format!("{member}-watch");
+        let consumer = assignment::join(service, client, GROUP, &name, &[&topics.events])?;
         let id = format!("{GROUP}-{member}");
         let transaction = Transaction::open(&settings::producer(client, &id))?;
-        let member = format!("{member}-watch");
-        let consumer = assignment::join(service, client, GROUP, &member, &[&topics.events])?;
         Ok(Self {
             client,
             events: &topics.events,

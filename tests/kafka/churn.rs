@@ -14,6 +14,9 @@ fn three_instances_that_come_and_go_lose_nothing_and_double_nothing() {
     let first = Service::prepare(&broker, "churn", 4);
     let others = [first.twin("b"), first.twin("c")];
     let mut instances: Vec<Service> = std::iter::once(first).chain(others).collect();
+    for instance in &instances {
+        instance.keep_copies();
+    }
     let events = events(24, 13, true);
     let total = events.len();
     let time = Duration::from_secs(2 * seconds.max(150));

@@ -44,13 +44,14 @@ fn a_service_that_slept_through_its_session_comes_back_and_doubles_nothing() {
 fn kills_cost_no_event_and_no_alert_and_double_none() {
     let Some(broker) = Broker::find() else { return };
     let mut service = Service::prepare_with_raw(&broker, "kills", 3, 2);
+    service.keep_copies();
     let kills = given("NHIWATCH_KILLS", 20);
     let (records, spliced) = spliced(20, 11);
     let total = records.len();
     let time = Duration::from_secs(15 * kills);
     // Every life must find new events, however long the one before took.
     let trickle = Trickle::start(&broker, service.topic("raw"), records, time);
-    let (mut seconds, mut again) = (Vec::new(), 0);
+    let (mut seconds, mut again, mut copied) = (Vec::new(), 0, 0);
     for kill in 0..kills {
         let killed = Instant::now();
         service.start();
@@ -59,6 +60,7 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
             let restored = restored.expect("each life has two partitions");
             let offset = |name: &str| restored[name].as_i64().unwrap();
             again += offset("next") - offset("stored");
+            copied += offset("copied");
         }
         let first = service.wait_for("first new event after the start", Duration::from_secs(120));
         assert!(first.is_some(), "life {kill} sees no new event");
@@ -88,6 +90,7 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
     assert!(uids.values().all(|count| *count == 1), "events doubled");
 
     assert!(again > 0, "no life had anything to take in again");
+    assert!(copied > 0, "no life had a copy of its state");
     let alerts = service.assert_undisturbed(&digests);
     let alerted = service.alerted();
     let found = spliced.intersection(&alerted).count();

@@ -156,7 +156,7 @@ fn delete_before(broker: &Broker, topic: &str, offset: i64) {
 }
 
 /// Deletes a topic of the service, and makes it anew.
-fn recreate(broker: &Broker, service: &Service, name: &str) {
+pub(crate) fn recreate(broker: &Broker, service: &Service, name: &str) {
     let (admin, options) = (admin(broker), AdminOptions::new());
     let topic = service.topic(name);
     let deleted = admin.delete_topics(&[&topic], &options);

@@ -8,6 +8,7 @@
 mod bank;
 mod broker;
 mod churn;
+mod copies;
 mod faults;
 mod intake;
 mod kills;

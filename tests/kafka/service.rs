@@ -185,6 +185,20 @@ impl Service {
         std::fs::write(&path, config.replace("mapping: auto}]", &more)).unwrap();
     }
 
+    /// Keeps what is stored of its state in its folder as well.
+    pub(crate) fn keep_copies(&self) {
+        let cache = self.folder.path().join("cache");
+        self.configure(&format!("state_cache: {}", cache.display()));
+    }
+
+    /// Adds a setting to its section `kafka`.
+    pub(crate) fn configure(&self, setting: &str) {
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let section = format!("kafka:\n  {setting}\n");
+        std::fs::write(&path, config.replacen("kafka:\n", &section, 1)).unwrap();
+    }
+
     /// Declares `entries` in an inventory file.
     pub(crate) fn add_inventory(&self, entries: &str) {
         let file = self.folder.path().join("inventory.yaml");

@@ -109,3 +109,68 @@ fn every_poison_becomes_a_dead_letter_for_its_own_reason_and_no_neighbour_suffer
     let metrics = service.last_metrics();
     assert!(metrics.contains(&judged), "{metrics}");
 }
+
+#[test]
+fn every_record_has_one_fate_and_all_of_them_are_counted() {
+    let Some(broker) = Broker::find() else { return };
+    let mut service = Service::prepare(&broker, "fates", 1);
+    let topic = service.topic("events");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let event = |identity: &str, ts: u64, uid: u64| {
+        let json = format!(r#"{{"ts":{ts},"uid":"{uid}","identity":"{identity}","action":"a"}}"#);
+        (identity.to_owned(), json)
+    };
+    let mut records: Vec<_> = (0..50).map(|n| event("svc", now - 60 + n, n)).collect();
+    // The same again; too late; stamped long after they come; unreadable.
+    records.extend((0..20).map(|n| event("svc", now - 60 + n, n)));
+    records.extend((0..10).map(|n| event("svc", now - 7200, 1000 + n)));
+    records.extend((0..5).map(|n| event("svc", now + 86_400, 2000 + n)));
+    records.extend((0..3).map(|_| ("svc".to_owned(), "{".to_owned())));
+    // Nobody's time is moved by any of these.
+    records.extend((0..2).map(|n| event("svc", now, 3000 + n)));
+    produce(&broker.address, &topic, &records, None);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &broker.address)
+        .create()
+        .unwrap();
+    let header = Header {
+        key: control::HEADER,
+        value: Some("heartbeat"),
+    };
+    let heartbeat = format!(r#"{{"ts":{now}}}"#);
+    let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic)
+        .payload(heartbeat.as_str())
+        .headers(OwnedHeaders::new().insert(header));
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(Duration::from_secs(10)).unwrap();
+    service.start();
+    service.wait_for_committed(records.len() as i64 + 1);
+    service.drain();
+    let metrics = service.last_metrics();
+    let count = |name: &str| -> u64 {
+        let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        lines.next().map_or(0, |rest| rest.trim().parse().unwrap())
+    };
+    let fate = |word: &str| count(&format!("nhiwatch_records_total{{fate=\"{word}\"}}"));
+    let fates = [
+        "judged",
+        "duplicate",
+        "late",
+        "filtered",
+        "quarantined",
+        "control",
+    ]
+    .map(fate);
+    assert_eq!(fates, [52, 20, 10, 5, 0, 1], "{metrics}");
+    let letters = metrics.lines().filter_map(|line| {
+        let line = line.strip_prefix("nhiwatch_deadletters_total{")?;
+        line.split("} ").nth(1)?.parse::<u64>().ok()
+    });
+    assert_eq!(letters.sum::<u64>(), 3, "{metrics}");
+    let all = metrics.lines().filter_map(|line| {
+        let line = line.strip_prefix("nhiwatch_records_total{")?;
+        line.split("} ").nth(1)?.parse::<u64>().ok()
+    });
+    assert_eq!(all.sum::<u64>() + 3, records.len() as u64 + 1, "{metrics}");
+}

@@ -1,0 +1,94 @@
+//! The state that is kept on local disk as well, beside the one in Kafka.
+
+use std::time::Duration;
+
+use super::bank::events;
+use super::broker::Broker;
+use super::losses::recreate;
+use super::service::Service;
+use super::traces::produce;
+
+/// How long a start may take.
+const SOON: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_copy_is_read_where_it_is_of_the_state_in_kafka_and_of_no_other() {
+    let Some(broker) = Broker::find() else { return };
+    let events = events(6, 3, true);
+    let mut first = Service::prepare(&broker, "copies", 1);
+    first.keep_copies();
+    let topic = first.topic("events");
+    produce(&broker.address, &topic, &events[..500], None);
+    first.start();
+    first.wait_for_committed(500);
+    first.kill();
+    first.start();
+    let (records, copied) = restored(&first);
+    assert!(
+        records > 0 && copied + 20 > records,
+        "{copied} of {records}"
+    );
+    first.drain();
+
+    // Another instance learns a state anew, and the first one comes back with the copy of the one that is gone.
+    let mut other = first.twin("b");
+    other.configure("checkpoint_interval: 0s");
+    recreate(&broker, &first, "state");
+    produce(&broker.address, &topic, &events[500..600], None);
+    other.start_with(&["--accept-data-loss", "earliest"]);
+    other.wait_for_committed(600);
+    for batch in events[600..900].chunks(50) {
+        produce(&broker.address, &topic, batch, None);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    other.wait_for_committed(900);
+    other.drain();
+    first.start();
+    let warned = first.wait_for("the state cache is not used", SOON).unwrap();
+    assert_eq!(warned["reason"], "it is of another state");
+    assert_eq!(restored(&first).1, 0);
+    produce(&broker.address, &topic, &events[900..1000], None);
+    first.wait_for_committed(1000);
+    first.kill();
+
+    // From now on it has a copy of the new one.
+    first.start();
+    let (records, copied) = restored(&first);
+    assert!(
+        records > 0 && copied + 20 > records,
+        "{copied} of {records}"
+    );
+    let digests = first.drain();
+    first.assert_undisturbed(&digests);
+}
+
+#[test]
+fn a_folder_of_another_process_is_refused_and_one_that_cannot_be_made_is_named() {
+    let Some(broker) = Broker::find() else { return };
+    let mut first = Service::prepare(&broker, "folder", 1);
+    first.keep_copies();
+    first.start();
+    assert!(first.wait_for("state restored", SOON).is_some());
+    let said = |service: &Service| {
+        let output = service.command("run").output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        String::from_utf8_lossy(&output.stderr).replace('\n', " ")
+    };
+    let text = said(&first);
+    assert!(text.contains("another process uses it"), "{text}");
+    first.drain();
+    let second = first.twin("b");
+    second.configure("state_cache: /proc/nowhere");
+    let text = said(&second);
+    assert!(
+        text.contains("/proc/nowhere") && text.contains("kafka.state_cache"),
+        "{text}"
+    );
+}
+
+/// The records of which a state was restored, and those of them that were read from disk.
+fn restored(service: &Service) -> (i64, i64) {
+    let line = service.wait_for("state restored", SOON).unwrap();
+    let number = |name: &str| line[name].as_i64().unwrap();
+    (number("records"), number("copied"))
+}
