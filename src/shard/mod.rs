@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use broker::{Broker, Happened, Record};
-use cache::Cache;
+use cache::{Cache, Mark};
 use deadletter::Refused;
 use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::engine::Engine;
-use owned::Owned;
+use owned::{Owned, Parked};
 use restore::{Place, Restored};
 pub use teardown::{ACCEPT, Teardown};
 
@@ -40,6 +40,8 @@ pub struct Shard<'s, B> {
     /// Whether the group has given it its share, be that none.
     assigned: bool,
     owned: BTreeMap<i32, Owned>,
+    /// What it had before its partitions were asked back, until it knows which of them it gets again.
+    parked: BTreeMap<i32, Parked>,
     /// Copies of their state on local disk.
     cache: Cache,
     /// How many partitions the event log has.
@@ -75,6 +77,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             broker,
             assigned: false,
             owned: BTreeMap::new(),
+            parked: BTreeMap::new(),
             cache: Cache::new(service),
             partitions: 0,
             pending: Pending::default(),
@@ -131,11 +134,18 @@ impl<'s, B: Broker> Shard<'s, B> {
 
     /// Gives up every partition, and takes it out of what the gauges show.
     pub fn release(&mut self) {
+        self.parked.clear();
         for (partition, owned) in std::mem::take(&mut self.owned) {
-            self.cache.release(partition);
-            self.service.metrics.partitions(-1);
-            owned.uncount(self.service);
+            self.let_go(partition, &owned);
         }
+    }
+
+    /// Takes a partition out of what the gauges show; tells what the copy of its state holds, if there
+    /// was one until now.
+    fn let_go(&mut self, partition: i32, owned: &Owned) -> Option<Mark> {
+        self.service.metrics.partitions(-1);
+        owned.uncount(self.service);
+        self.cache.release(partition)
     }
 
     /// The broker, once the shard is done with it.
@@ -213,7 +223,12 @@ impl<'s, B: Broker> Shard<'s, B> {
     }
 
     fn assign(&mut self, partitions: &[i32]) -> Result<(), Teardown> {
-        self.partitions = self.broker.partitions()?;
+        let count = self.broker.partitions()?;
+        // With another number of them identities are elsewhere, which a restore refuses.
+        let stays = count == self.partitions;
+        self.parked
+            .retain(|partition, _| stays && partitions.contains(partition));
+        self.partitions = count;
         for &partition in partitions {
             let owned = self.restore(partition)?;
             self.owned.insert(partition, owned);
@@ -246,7 +261,15 @@ impl<'s, B: Broker> Shard<'s, B> {
         } else if self.pending.since.is_some() {
             return Err(Teardown::Refused("the assignment was lost".to_owned()));
         }
-        self.release();
+        let parks = !lost && self.keeps_state();
+        let mut parked = BTreeMap::new();
+        for (partition, owned) in std::mem::take(&mut self.owned) {
+            let copy = self.let_go(partition, &owned);
+            if parks && let Some(park) = owned.park(copy) {
+                parked.insert(partition, park);
+            }
+        }
+        self.parked = parked;
         self.assigned = false;
         self.say_ready();
         self.broker.unassign()
@@ -259,6 +282,9 @@ impl<'s, B: Broker> Shard<'s, B> {
             let engine = Engine::new(index, std::sync::Arc::clone(decision));
             let place = Place::first(0);
             return Ok(Owned::new((engine, 0), place, self.broker.now()));
+        }
+        if let Some(owned) = self.unpark(partition)? {
+            return Ok(owned);
         }
         let since = self.broker.now();
         let place = (partition, self.partitions);
@@ -284,6 +310,28 @@ impl<'s, B: Broker> Shard<'s, B> {
             "state restored"
         );
         Ok(Owned::new((engine, begun), place, now))
+    }
+
+    /// Goes on with what it knew of a partition when it gave it back, if nobody has gone on with it since: a state is a
+    /// function of the records before its offset.
+    fn unpark(&mut self, partition: i32) -> Result<Option<Owned>, Teardown> {
+        let Some(parked) = self.parked.remove(&partition) else {
+            return Ok(None);
+        };
+        let next = parked.next;
+        if self.broker.committed(partition, false)? != Some(next) {
+            return Ok(None);
+        }
+        if let Some(mark) = parked.copy {
+            self.cache.resume(partition, mark);
+        }
+        tracing::info!(partition, next, "goes on with what it knew");
+        let state = (parked.engine, parked.begun);
+        Ok(Some(Owned::new(
+            state,
+            Place::first(next),
+            self.broker.now(),
+        )))
     }
 
     /// Commits all that is pending, and stores the state of every partition.
@@ -340,8 +388,9 @@ impl<'s, B: Broker> Shard<'s, B> {
         }
         self.broker.commit(&offsets)?;
         for &partition in store {
-            if let Some(until) = self.broker.state_written(partition) {
-                self.cache.end(partition, until);
+            match self.broker.state_written(partition) {
+                Some(until) => self.cache.end(partition, until),
+                None => drop(self.cache.release(partition)),
             }
         }
         self.count(begun, store);

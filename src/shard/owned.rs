@@ -9,6 +9,7 @@ use nhiwatch_detectors::kernel::engine::{Engine, Stats};
 use nhiwatch_detectors::kernel::input::Fate;
 use nhiwatch_detectors::kernel::limit::Limit;
 
+use super::cache::Mark;
 use super::deadletter::Refused;
 use super::frame::Progress;
 use super::restore::Place;
@@ -44,6 +45,16 @@ pub(super) struct Owned {
     counted: Stats,
 }
 
+/// What was known of a partition when it was given back, all of it stored.
+pub(super) struct Parked {
+    pub(super) engine: Engine,
+    pub(super) begun: i64,
+    /// The next input offset.
+    pub(super) next: i64,
+    /// What the copy on local disk holds, if it was kept until then.
+    pub(super) copy: Option<Mark>,
+}
+
 impl Owned {
     /// Goes on at `place`, with an engine as of it and when its state was begun.
     pub(super) fn new((engine, begun): (Engine, i64), place: Place, now: Duration) -> Self {
@@ -64,6 +75,17 @@ impl Owned {
             owned.begin_to_count();
         }
         owned
+    }
+
+    /// Keeps what is known for the time when the partition comes back; nothing where not all of it is stored.
+    pub(super) fn park(self, copy: Option<Mark>) -> Option<Parked> {
+        let stored = self.has_caught_up() && !self.is_behind() && !self.touched;
+        stored.then_some(Parked {
+            engine: self.engine,
+            begun: self.begun,
+            next: self.next,
+            copy,
+        })
     }
 
     /// Whether everything is taken in again that was committed before.

@@ -256,6 +256,11 @@ impl Service {
         }
     }
 
+    /// The log lines since the last that was waited for.
+    pub(crate) fn said(&self) -> Vec<Value> {
+        self.log.iter().flat_map(Receiver::try_iter).collect()
+    }
+
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();

@@ -27,9 +27,22 @@ pub(super) struct Cache {
 struct Inner {
     directory: Arc<Directory>,
     writer: Writer,
-    /// What is to be written next, by partition; a partition that is not here has no copy.
-    next: BTreeMap<i32, Part>,
+    /// The copies that are kept; a partition that is not here has none.
+    kept: BTreeMap<i32, Kept>,
 }
+
+/// A copy that is written.
+#[derive(Default)]
+struct Kept {
+    /// What is to be written next.
+    next: Part,
+    /// What it holds when all of before is written.
+    mark: Mark,
+}
+
+/// Until which offset of the state's topic a copy holds what was committed; nothing of one that is empty.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) struct Mark(Option<i64>);
 
 /// A copy that was found, before it is used.
 pub(super) struct Copy(Held);
@@ -62,7 +75,7 @@ impl Cache {
         let inner = service.cache.as_ref().map(|directory| Inner {
             directory: Arc::clone(directory),
             writer: Writer::start(service.metrics.clone()),
-            next: BTreeMap::new(),
+            kept: BTreeMap::new(),
         });
         Self { inner }
     }
@@ -78,8 +91,10 @@ impl Cache {
     /// Goes on with a copy; what it holds is used, or else begun anew.
     pub(super) fn keep(&mut self, partition: i32, copy: Copy, used: bool) {
         if let Some(inner) = &mut self.inner {
+            let mark = Mark(copy.0.log.stamp().filter(|_| used).map(|stamp| stamp.until));
+            let next = Part::default();
             inner.writer.take(partition, copy.0, !used);
-            inner.next.insert(partition, Part::default());
+            inner.kept.insert(partition, Kept { next, mark });
         }
     }
 
@@ -88,9 +103,9 @@ impl Cache {
         let Some(inner) = &mut self.inner else {
             return;
         };
-        if let Some(part) = inner.next.get_mut(&partition) {
-            part.push(key, value);
-            if part.len() >= log::PART_MAX {
+        if let Some(kept) = inner.kept.get_mut(&partition) {
+            kept.next.push(key, value);
+            if kept.next.len() >= log::PART_MAX {
                 inner.hand_over(partition);
             }
         }
@@ -103,22 +118,34 @@ impl Cache {
         {
             let stamp = Stamp { until, at: now() };
             inner.writer.end(partition, stamp);
+            if let Some(kept) = inner.kept.get_mut(&partition) {
+                kept.mark = Mark(Some(until));
+            }
         }
     }
 
-    /// Gives the copy of `partition` back, so that another shard may go on with it.
-    pub(super) fn release(&mut self, partition: i32) {
-        if let Some(inner) = &mut self.inner
-            && inner.next.remove(&partition).is_some()
-        {
-            inner.writer.give_up(partition);
+    /// Gives the copy of `partition` back, so that another shard may go on with it; tells what it holds, if it was
+    /// kept until now.
+    pub(super) fn release(&mut self, partition: i32) -> Option<Mark> {
+        let inner = self.inner.as_mut()?;
+        let kept = inner.kept.remove(&partition)?;
+        inner.writer.give_up(partition);
+        Some(kept.mark)
+    }
+
+    /// Goes on with a copy that was given back, if it holds what it should.
+    pub(super) fn resume(&mut self, partition: i32, mark: Mark) {
+        let copy = self.open(partition);
+        let holds = |copy: &Copy| Mark(copy.0.log.stamp().map(|stamp| stamp.until)) == mark;
+        if let Some(copy) = copy.filter(holds) {
+            self.keep(partition, copy, true);
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for partition in self.next.keys() {
+        for partition in self.kept.keys() {
             self.writer.give_up(*partition);
         }
     }
@@ -127,12 +154,14 @@ impl Drop for Inner {
 impl Inner {
     /// Hands what was added of `partition` to the writer; tells whether that goes on with it.
     fn hand_over(&mut self, partition: i32) -> bool {
-        let Some(part) = self.next.get_mut(&partition) else {
+        let Some(kept) = self.kept.get_mut(&partition) else {
             return false;
         };
-        let goes_on = self.writer.append(partition, std::mem::take(part));
+        let goes_on = self
+            .writer
+            .append(partition, std::mem::take(&mut kept.next));
         if !goes_on {
-            self.next.remove(&partition);
+            self.kept.remove(&partition);
         }
         goes_on
     }
