@@ -90,12 +90,7 @@ impl<'s> Run<'s> {
         }
         {
             let mut world = self.world.borrow_mut();
-            world.faults = Faults {
-                kill: 0,
-                unknown: 0,
-                sleep: 0,
-                twin: 0,
-            };
+            world.faults = Faults::NONE;
             // Whoever still runs is gone, whatever is on its way arrives.
             world.pass(SESSION * 3);
         }
@@ -328,6 +323,37 @@ fn whatever_fails_nothing_is_lost_and_nothing_is_told_twice() {
     ];
     let seen = |end: &&str| ends.keys().any(|it| it.contains(end));
     assert!(count < 500 || all.iter().all(seen), "{ends:#?}");
+}
+
+#[test]
+fn who_was_away_while_others_went_on_does_not_go_on_with_what_it_knew() {
+    let service = &services()[2];
+    for seed in 0..20 {
+        let homes = Homes::of(&["one", "two"], service, &mut Dice::new(seed, 3));
+        let (run, expected) = Run::new((service, &homes), seed, None);
+        run.world.borrow_mut().faults = Faults::NONE;
+        let start = |name| {
+            let process = Process::start(&run.world, name, None, None);
+            Shard::new(homes.service(name), name, process)
+        };
+        let step = |shard: &mut Shard<'_, _>| shard.step().unwrap();
+        let mut away = start("two");
+        (0..100).for_each(|_| step(&mut away));
+        let mut other = start("one");
+        let known = away.digests().count();
+        while away.digests().next().is_some() {
+            step(&mut away);
+        }
+        // It has given everything back, and hears of nothing for a while.
+        run.world.borrow_mut().pass(SESSION * 2);
+        (0..200).for_each(|_| step(&mut other));
+        assert_eq!(other.digests().count(), known);
+        other.into_broker().leave();
+        (0..100).for_each(|_| step(&mut away));
+        assert_eq!(away.digests().count(), known);
+        drop(away);
+        assert_eq!(run.finish(), expected, "seed {seed}");
+    }
 }
 
 /// Makes sure that `mistake` is found within some hundred seeds, and says in which first.

@@ -22,6 +22,15 @@ pub(crate) struct Faults {
     pub(crate) twin: u64,
 }
 
+impl Faults {
+    pub(crate) const NONE: Self = Self {
+        kill: 0,
+        unknown: 0,
+        sleep: 0,
+        twin: 0,
+    };
+}
+
 /// A record of the event log, and when it arrives there.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
