@@ -78,6 +78,7 @@ impl Asleep {
         let outline: Outline = read(&self.rest)?;
         sketch.identity.clone_from(&self.identity);
         (sketch.hot.alarm, sketch.hot.hours) = (due.alarm, due.hours);
+        sketch.hot.twins = due.twins;
         sketch.failed = outline.failed;
         sketch.baseline.first_seen = outline.first_seen;
         sketch.baseline.kind = outline.kind;
@@ -139,6 +140,7 @@ mod tests {
     use super::*;
     use crate::kernel::event::Kind;
     use crate::kernel::inventory::Declared;
+    use crate::kernel::names::Symbol;
 
     fn known() -> Memory {
         let mut memory = Memory::new("svc");
@@ -150,6 +152,9 @@ mod tests {
             ..Declared::default()
         }));
         memory.hot.alarm = Some(7);
+        while memory.hot.twins.action().is_none() {
+            memory.hot.twins.note(Symbol(3));
+        }
         memory
     }
 
@@ -170,6 +175,7 @@ mod tests {
                 baseline.venue.clone(),
                 memory.hot.alarm,
                 memory.hot.hours.clone(),
+                memory.hot.twins,
             )
         };
         assert_eq!(outline(&sketch), outline(&memory));

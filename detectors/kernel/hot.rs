@@ -20,21 +20,22 @@ pub struct Hot {
     pub(crate) alarm: Option<i64>,
     /// The hours that may still receive events, in order.
     pub(super) hours: ArrayVec<Hour, HOURS_MAX>,
+    /// What its first calls did.
+    pub(crate) twins: Twins,
     /// The sessions that may still receive steps.
     pub(super) trail: Trail,
     /// Event time of the newest event.
     pub last: Timestamp,
-    /// What its first calls did.
-    pub(crate) twins: Twins,
     /// When it was last found to be news that nothing had happened.
     pub told: Option<Timestamp>,
 }
 
-/// How a [`Hot`] begins: when something is to be done about its identity.
+/// How a [`Hot`] begins: when something is to be done about its identity, and what its groups go by.
 #[derive(Default, Deserialize)]
 pub(super) struct Due {
     pub(super) alarm: Option<i64>,
     pub(super) hours: ArrayVec<Hour, HOURS_MAX>,
+    pub(super) twins: Twins,
 }
 
 /// One hour of UTC, open or over.

@@ -201,7 +201,7 @@ impl Twins {
         self.calls == CALLS
     }
 
-    fn action(&self) -> Option<Symbol> {
+    pub(crate) fn action(&self) -> Option<Symbol> {
         (self.calls == CALLS).then_some(Symbol(self.action))
     }
 }

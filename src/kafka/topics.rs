@@ -200,6 +200,8 @@ pub async fn create(
                     .set("segment.ms", "600000")
                     .set("min.cleanable.dirty.ratio", "0.1")
                     .set("max.compaction.lag.ms", "1800000")
+                    // A copy of the state on local disk may be as old as half of it.
+                    .set("delete.retention.ms", "86400000")
             } else {
                 topic
             }

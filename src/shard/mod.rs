@@ -135,17 +135,21 @@ impl<'s, B: Broker> Shard<'s, B> {
     /// Gives up every partition, and takes it out of what the gauges show.
     pub fn release(&mut self) {
         self.parked.clear();
-        for (partition, owned) in std::mem::take(&mut self.owned) {
-            self.let_go(partition, &owned);
-        }
+        self.let_go();
     }
 
-    /// Takes a partition out of what the gauges show; tells what the copy of its state holds, if there
-    /// was one until now.
-    fn let_go(&mut self, partition: i32, owned: &Owned) -> Option<Mark> {
-        self.service.metrics.partitions(-1);
-        owned.uncount(self.service);
-        self.cache.release(partition)
+    /// Takes all partitions out of what the gauges show, and gives the copies of their states back; tells what is known
+    /// of each, and what its copy holds, if there was one until now.
+    fn let_go(&mut self) -> Vec<(i32, Owned, Option<Mark>)> {
+        let partitions: Vec<i32> = self.owned.keys().copied().collect();
+        let mut marks = self.cache.release(&partitions);
+        let owned = std::mem::take(&mut self.owned).into_iter();
+        let let_go = owned.map(|(partition, owned)| {
+            self.service.metrics.partitions(-1);
+            owned.uncount(self.service);
+            (partition, owned, marks.remove(&partition))
+        });
+        let_go.collect()
     }
 
     /// The broker, once the shard is done with it.
@@ -262,14 +266,9 @@ impl<'s, B: Broker> Shard<'s, B> {
             return Err(Teardown::Refused("the assignment was lost".to_owned()));
         }
         let parks = !lost && self.keeps_state();
-        let mut parked = BTreeMap::new();
-        for (partition, owned) in std::mem::take(&mut self.owned) {
-            let copy = self.let_go(partition, &owned);
-            if parks && let Some(park) = owned.park(copy) {
-                parked.insert(partition, park);
-            }
-        }
-        self.parked = parked;
+        let known = self.let_go().into_iter().filter(|_| parks);
+        let park = |(partition, owned, copy): (i32, Owned, _)| Some((partition, owned.park(copy)?));
+        self.parked = known.filter_map(park).collect();
         self.assigned = false;
         self.say_ready();
         self.broker.unassign()
@@ -390,7 +389,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         for &partition in store {
             match self.broker.state_written(partition) {
                 Some(until) => self.cache.end(partition, until),
-                None => drop(self.cache.release(partition)),
+                None => drop(self.cache.release(&[partition])),
             }
         }
         self.count(begun, store);

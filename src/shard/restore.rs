@@ -81,6 +81,9 @@ pub(super) fn restore(
         tell_of_another_decision(progress, partition, decision.digest());
     }
     let bounds = broker.bounds(partition)?;
+    let mut begun = progress
+        .as_ref()
+        .map_or_else(now, |progress| progress.begun);
     let place = match (committed, &progress) {
         (None, None) if records == 0 => Place::first(match config.start {
             Start::Latest => bounds.1,
@@ -104,6 +107,8 @@ pub(super) fn restore(
             let Some(accepted) = service.loss.accepted(&topics.events, partition) else {
                 return Err(error);
             };
+            // Copies elsewhere may hold what this state has lost.
+            begun = now();
             let place = nevertheless(accepted, committed, progress, bounds);
             let Place { next, told, lost } = place;
             tracing::warn!(partition, next, told, lost, %error, "goes on nevertheless");
@@ -112,7 +117,7 @@ pub(super) fn restore(
     };
     Ok(Restored {
         engine,
-        begun: progress.map_or_else(now, |progress| progress.begun),
+        begun,
         place,
         records,
         copied,
@@ -194,8 +199,8 @@ fn contradiction(
     Teardown::Refused(format!(
         "partition {partition}: group {GROUP} has committed offset {offset} of {events}, but the \
          state in {state} goes on at {stored}; starting would lose or repeat events. Reset \
-         the group's offset to {stored}, or {ACCEPT} to go on with what there is, or delete and \
-         recreate {state} and the group to learn anew",
+         the group's offset to {stored} and delete every kafka.state_cache, or {ACCEPT} to go on with what there \
+         is, or delete and recreate {state} and the group to learn anew",
     ))
 }
 
@@ -287,7 +292,7 @@ fn load(
             Ok(loaded) => return Ok(loaded),
             Err(reason) => {
                 tracing::warn!(partition, reason, "the state cache is not used");
-                cache.release(partition);
+                cache.release(&[partition]);
                 copy = cache.open(partition);
             }
         }

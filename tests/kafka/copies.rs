@@ -17,6 +17,7 @@ fn a_copy_is_read_where_it_is_of_the_state_in_kafka_and_of_no_other() {
     let events = events(6, 3, true);
     let mut first = Service::prepare(&broker, "copies", 1);
     first.keep_copies();
+    first.configure("checkpoint_interval: 0s");
     let topic = first.topic("events");
     produce(&broker.address, &topic, &events[..500], None);
     first.start();

@@ -1,12 +1,14 @@
 //! The folder that the copies of the state lie in.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::log::Log;
+use super::AGE_MAX;
+use super::log::{self, Log};
 
 /// A folder with a file for each partition, which belongs to one process at a time.
 #[derive(Debug)]
@@ -33,12 +35,13 @@ impl Directory {
     /// # Errors
     /// Where it cannot be made or written to, or where another process has it.
     pub fn take(path: &Path, topic: &str) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let lock = File::create(path.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
             TryLockError::WouldBlock => io::Error::other("another process uses it"),
         })?;
+        clean(path, topic)?;
         Ok(Self {
             path: path.to_owned(),
             topic: topic.to_owned(),
@@ -47,18 +50,18 @@ impl Directory {
         })
     }
 
-    /// Opens the file of `partition`; nothing where another shard of this process still has it.
-    pub(super) fn open(self: &Arc<Self>, partition: i32) -> io::Result<Option<Held>> {
+    /// Opens the file of `partition`, which no other shard of this process may have.
+    pub(super) fn open(self: &Arc<Self>, partition: i32) -> io::Result<Held> {
         if !self.opened().insert(partition) {
-            return Ok(None);
+            return Err(io::Error::other("another shard still has it"));
         }
         let name = format!("{}-{partition}.log", self.topic);
         match Log::open(self.path.join(name)) {
-            Ok(log) => Ok(Some(Held {
+            Ok(log) => Ok(Held {
                 log,
                 directory: Arc::clone(self),
                 partition,
-            })),
+            }),
             Err(error) => {
                 self.opened().remove(&partition);
                 Err(error)
@@ -69,6 +72,27 @@ impl Directory {
     fn opened(&self) -> std::sync::MutexGuard<'_, BTreeSet<i32>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Deletes what was left half written, and copies that are too old to be used.
+fn clean(path: &Path, topic: &str) -> io::Result<()> {
+    let of_a_partition = |name: &str| {
+        let number = name.strip_prefix(topic)?.strip_prefix('-')?;
+        let (number, kind) = number.split_once('.')?;
+        number.parse::<i32>().ok().map(|_| kind == log::ASIDE)
+    };
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(half) = name.to_str().and_then(of_a_partition) else {
+            continue;
+        };
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if half || age.as_millis() > AGE_MAX as u128 {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Held {

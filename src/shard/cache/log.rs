@@ -8,14 +8,19 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Take, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{channel, sync_channel};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+/// What the name of a file ends with that is not whole yet.
+pub(super) const ASIDE: &str = "new";
 const MAGIC: &[u8; 16] = b"nhiwatch state 1";
 const PART: u8 = 1;
 const END: u8 = 2;
+/// Bytes of an [`END`]'s body.
+const STAMP: u64 = 16;
 /// Kind, length and checksum.
 const HEADER: usize = 1 + 8 + 8;
 
@@ -63,12 +68,7 @@ impl Log {
     /// Opens the file at `path`, which is made where there is none, and cuts off what was not committed. One of another
     /// version is begun anew.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let mut file = options().truncate(false).open(&path)?;
         let mut magic = [0; MAGIC.len()];
         let known = file.read_exact(&mut magic).is_ok() && magic == *MAGIC;
         let mut log = Self {
@@ -80,7 +80,7 @@ impl Log {
         };
         if known {
             log.find_end()?;
-            log.limit = log.committed + GARBAGE_MIN;
+            log.limit = limit(log.committed);
         } else {
             log.clear()?;
         }
@@ -89,6 +89,12 @@ impl Log {
 
     pub(super) const fn stamp(&self) -> Option<Stamp> {
         self.stamp
+    }
+
+    /// From now on nothing can be written any more.
+    #[cfg(test)]
+    pub(super) fn close_for_writing(&mut self) {
+        self.file = File::open(&self.path).expect("it was just opened");
     }
 
     /// Begins anew.
@@ -111,7 +117,7 @@ impl Log {
                 break;
             };
             at = next;
-            if kind == END {
+            if kind == END && size == STAMP {
                 body.resize(size as usize, 0);
                 self.file.read_exact(&mut body)?;
                 let Some(stamp) = stamp(&body).filter(|_| xxh3_64(&body) == checksum) else {
@@ -140,14 +146,14 @@ impl Log {
         let (ready, bodies) = sync_channel(AHEAD);
         let (done, spare) = channel();
         std::thread::scope(|scope| {
-            let reading = scope.spawn(move || {
+            let reading = std::thread::Builder::new().spawn_scoped(scope, move || {
                 while let Some(body) = next(&mut from, spare.try_recv().unwrap_or_default())? {
                     if ready.send(body).is_err() {
                         break;
                     }
                 }
                 Ok(())
-            });
+            })?;
             for body in bodies {
                 records(&body, &mut each).ok_or_else(|| io::Error::other("a record is cut off"))?;
                 // Nobody needs it once all is read.
@@ -168,10 +174,16 @@ impl Log {
     /// Says that all that was added is committed; where there is much that was replaced since, it is left away.
     pub(super) fn end(&mut self, stamp: Stamp) -> io::Result<()> {
         frame(&mut self.file, END, &body(stamp))?;
-        self.stamp = Some(stamp);
         self.committed = self.file.stream_position()?;
+        if self.stamp.replace(stamp).is_none() {
+            // So much there was at the beginning.
+            self.limit = limit(self.committed);
+        }
         if self.committed > self.limit {
-            self.rewrite(stamp)?;
+            self.rewrite(stamp).inspect_err(|_| {
+                // It may be large, and the disk full.
+                let _ = fs::remove_file(self.path.with_extension(ASIDE));
+            })?;
         }
         Ok(())
     }
@@ -186,16 +198,8 @@ impl Log {
             };
             number += 1;
         })?;
-        let aside = self.path.with_extension("new");
-        let mut to = BufWriter::with_capacity(
-            1 << 20,
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(&aside)?,
-        );
+        let aside = self.path.with_extension(ASIDE);
+        let mut to = BufWriter::with_capacity(1 << 20, options().truncate(true).open(&aside)?);
         to.write_all(MAGIC)?;
         let (mut part, mut number, mut outcome) = (Part::default(), 0, Ok(()));
         self.read(|key, value| {
@@ -215,9 +219,21 @@ impl Log {
         fs::rename(&aside, &self.path)?;
         self.file = file;
         self.committed = self.file.stream_position()?;
-        self.limit = self.committed + self.committed / 2 + GARBAGE_MIN;
+        self.limit = limit(self.committed);
         Ok(())
     }
+}
+
+/// Readable for nobody else: who is watched, and what is normal for it, stands in there.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    options
+}
+
+/// How large a file may grow that holds so many bytes of what is newest, until it is written anew.
+const fn limit(newest: u64) -> u64 {
+    newest + newest / 2 + GARBAGE_MIN
 }
 
 fn frame(to: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()> {

@@ -38,6 +38,8 @@ struct Kept {
     next: Part,
     /// What it holds when all of before is written.
     mark: Mark,
+    /// Whether it is filled from Kafka, by who can wait for the disk.
+    fills: bool,
 }
 
 /// Until which offset of the state's topic a copy holds what was committed; nothing of one that is empty.
@@ -55,7 +57,8 @@ impl Copy {
         let age = now().saturating_sub(stamp.at);
         // The last record that it holds is read again: it says of which state it is.
         let from = stamp.until - 1;
-        (low <= from && stamp.until <= high && age < AGE_MAX).then_some(from)
+        let fits = low <= from && stamp.until <= high && (-SKEW..AGE_MAX).contains(&age);
+        fits.then_some(from)
     }
 
     /// Hands all that it holds to `each`, in order.
@@ -82,10 +85,14 @@ impl Cache {
 
     /// The copy of `partition`, be it empty; nothing where there can be none.
     pub(super) fn open(&mut self, partition: i32) -> Option<Copy> {
-        let directory = &self.inner.as_ref()?.directory;
-        let opened = directory.open(partition);
-        let failed = |error| tracing::warn!(partition, %error, "no state cache");
-        opened.map_err(failed).ok().flatten().map(Copy)
+        let inner = self.inner.as_ref()?;
+        match inner.directory.open(partition) {
+            Ok(held) => Some(Copy(held)),
+            Err(error) => {
+                inner.writer.say_given_up(partition, &error);
+                None
+            }
+        }
     }
 
     /// Goes on with a copy; what it holds is used, or else begun anew.
@@ -94,7 +101,8 @@ impl Cache {
             let mark = Mark(copy.0.log.stamp().filter(|_| used).map(|stamp| stamp.until));
             let next = Part::default();
             inner.writer.take(partition, copy.0, !used);
-            inner.kept.insert(partition, Kept { next, mark });
+            let fills = !used;
+            inner.kept.insert(partition, Kept { next, mark, fills });
         }
     }
 
@@ -119,35 +127,47 @@ impl Cache {
             let stamp = Stamp { until, at: now() };
             inner.writer.end(partition, stamp);
             if let Some(kept) = inner.kept.get_mut(&partition) {
-                kept.mark = Mark(Some(until));
+                (kept.mark, kept.fills) = (Mark(Some(until)), false);
             }
         }
     }
 
-    /// Gives the copy of `partition` back, so that another shard may go on with it; tells what it holds, if it was
+    /// Gives the copies of these partitions back, so that other shards may go on with them; tells what each holds that was
     /// kept until now.
-    pub(super) fn release(&mut self, partition: i32) -> Option<Mark> {
-        let inner = self.inner.as_mut()?;
-        let kept = inner.kept.remove(&partition)?;
-        inner.writer.give_up(partition);
-        Some(kept.mark)
+    pub(super) fn release(&mut self, partitions: &[i32]) -> BTreeMap<i32, Mark> {
+        let Some(inner) = &mut self.inner else {
+            return BTreeMap::new();
+        };
+        let mut marks = BTreeMap::new();
+        for partition in partitions {
+            if let Some(kept) = inner.kept.remove(partition) {
+                marks.insert(*partition, kept.mark);
+            }
+        }
+        inner.writer.give_up(marks.keys());
+        marks
     }
 
     /// Goes on with a copy that was given back, if it holds what it should.
     pub(super) fn resume(&mut self, partition: i32, mark: Mark) {
         let copy = self.open(partition);
         let holds = |copy: &Copy| Mark(copy.0.log.stamp().map(|stamp| stamp.until)) == mark;
-        if let Some(copy) = copy.filter(holds) {
-            self.keep(partition, copy, true);
+        match copy {
+            Some(copy) if holds(&copy) => self.keep(partition, copy, true),
+            Some(_) => {
+                if let Some(inner) = &self.inner {
+                    let error = std::io::Error::other("it is not what was given back");
+                    inner.writer.say_given_up(partition, &error);
+                }
+            }
+            None => {}
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for partition in self.kept.keys() {
-            self.writer.give_up(*partition);
-        }
+        self.writer.give_up(self.kept.keys());
     }
 }
 
@@ -159,7 +179,7 @@ impl Inner {
         };
         let goes_on = self
             .writer
-            .append(partition, std::mem::take(&mut kept.next));
+            .append(partition, std::mem::take(&mut kept.next), kept.fills);
         if !goes_on {
             self.kept.remove(&partition);
         }
@@ -173,8 +193,11 @@ fn now() -> i64 {
     since.map_or(0, |since| since.as_millis() as i64)
 }
 
-/// A copy that is older is not used: what Kafka deletes for good after a day (`delete.retention.ms`) would come back.
+/// A copy that is older, in milliseconds, is not used: what Kafka deletes for good after a day (`delete.retention.ms`, which
+/// `nhiwatch topics --create` sets) would come back.
 const AGE_MAX: i64 = 12 * 3600 * 1000;
+/// By so much the clock may have been set back since.
+const SKEW: i64 = 300_000;
 
 #[cfg(test)]
 mod tests;

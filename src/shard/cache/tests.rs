@@ -148,9 +148,9 @@ fn a_folder_belongs_to_one_process_and_a_file_to_one_shard() {
     let refused = Directory::take(&path, "nhi.state").unwrap_err();
     assert!(refused.to_string().contains("another process"), "{refused}");
     let held = directory.open(3).unwrap();
-    assert!(held.is_some() && directory.open(3).unwrap().is_none());
+    assert!(directory.open(3).is_err());
     drop(held);
-    assert!(directory.open(3).unwrap().is_some());
+    assert!(directory.open(3).is_ok());
     drop(directory);
     assert!(Directory::take(&path, "nhi.state").is_ok());
 }
@@ -160,7 +160,7 @@ fn a_copy_is_used_only_where_the_topic_has_what_came_since_and_deletes_are_kept(
     let folder = tempfile::tempdir().unwrap();
     let directory = Arc::new(Directory::take(folder.path(), "nhi.state").unwrap());
     let until = |stamp: Option<Stamp>, bounds| {
-        let mut held = directory.open(0).unwrap().unwrap();
+        let mut held = directory.open(0).unwrap();
         if let Some(stamp) = stamp {
             held.log.end(stamp).unwrap();
         }
@@ -177,4 +177,59 @@ fn a_copy_is_used_only_where_the_topic_has_what_came_since_and_deletes_are_kept(
         at: now() - AGE_MAX,
     };
     assert_eq!(until(Some(old), (0, 100)), None);
+    let ahead = Stamp {
+        until: 50,
+        at: now() + 2 * SKEW,
+    };
+    assert_eq!(until(Some(ahead), (0, 100)), None);
+}
+
+#[test]
+fn what_is_left_half_written_or_too_old_is_deleted_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let age = std::time::Duration::from_millis(AGE_MAX.unsigned_abs() + 60_000);
+    for name in [
+        "nhi.state-3.log",
+        "nhi.state-3.new",
+        "nhi.state-4.log",
+        "notes.log",
+        "other-4.log",
+    ] {
+        let file = fs::File::create(folder.path().join(name)).unwrap();
+        if !name.contains('3') {
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+    }
+    let directory = Directory::take(folder.path(), "nhi.state").unwrap();
+    let names = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["lock", "nhi.state-3.log", "notes.log", "other-4.log"]
+    );
+    drop(directory);
+}
+
+#[test]
+fn a_copy_that_cannot_be_written_is_given_up_and_nobody_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = Arc::new(Directory::take(folder.path(), "nhi.state").unwrap());
+    let metrics = crate::metrics::Metrics::new().unwrap();
+    let writer = Writer::start(metrics.clone());
+    let mut held = directory.open(0).unwrap();
+    held.log.close_for_writing();
+    writer.take(0, held, false);
+    assert!(writer.append(0, part(&[("a", Some("1"))]), false));
+    writer.end(0, stamp(1));
+    writer.give_up([0].iter());
+    let text = metrics.render().unwrap();
+    assert!(
+        text.contains("nhiwatch_state_cache_given_up_total 1\n"),
+        "{text}"
+    );
+    // Another shard may have it now.
+    assert_eq!(directory.open(0).unwrap().log.stamp(), None);
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use super::directory::Held;
 use super::log::{Part, Stamp};
@@ -14,12 +13,10 @@ use crate::metrics::Metrics;
 
 /// The thread, as its shard sees it.
 pub(super) struct Writer {
-    /// Nothing once it is to end.
-    to: Option<Sender<Told>>,
+    to: Sender<Told>,
     /// Bytes that wait for the disk.
     waiting: Arc<AtomicUsize>,
     metrics: Metrics,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// What the thread is told.
@@ -28,13 +25,13 @@ enum Told {
     Clear(i32),
     Append(i32, Part),
     End(i32, Stamp),
-    /// Close the file, and say so.
+    /// Close the file; who waits for it hears no more of the sender then.
     GiveUp(i32, Sender<()>),
 }
 
 impl Writer {
     pub(super) fn start(metrics: Metrics) -> Self {
-        let (to, from) = mpsc::channel();
+        let (to, from) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let written = (Arc::clone(&waiting), metrics.clone());
         let thread = std::thread::Builder::new()
@@ -44,10 +41,9 @@ impl Writer {
             tracing::warn!(%error, "no state cache");
         }
         Self {
-            to: Some(to),
+            to,
             waiting,
             metrics,
-            thread: thread.ok(),
         }
     }
 
@@ -59,49 +55,57 @@ impl Writer {
         }
     }
 
-    /// Adds `part`; where too much waits already, the copy of `partition` ends here. Tells whether it goes on.
-    pub(super) fn append(&self, partition: i32, part: Part) -> bool {
+    /// Adds `part`; where too much waits already, the copy of `partition` ends here, or, by who `can_wait`, the disk is
+    /// waited for. Tells whether it goes on.
+    pub(super) fn append(&self, partition: i32, part: Part, can_wait: bool) -> bool {
         let size = part.len();
-        if self.waiting.load(Ordering::Relaxed) + size > WAITING_MAX {
-            tracing::warn!(
-                partition,
-                "the disk of the state cache is too slow: it is not kept until the next start"
-            );
-            self.metrics.cache_given_up();
-            self.tell(Told::GiveUp(partition, mpsc::channel().0));
+        let is_full = || self.waiting.load(Ordering::Relaxed) + size > WAITING_MAX;
+        let deadline = Instant::now()
+            + if can_wait {
+                PATIENCE_FILLING
+            } else {
+                Duration::ZERO
+            };
+        while is_full() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if is_full() {
+            self.say_given_up(partition, &io::Error::other("the disk is too slow"));
+            self.tell(Told::GiveUp(partition, channel().0));
             return false;
         }
         self.waiting.fetch_add(size, Ordering::Relaxed);
         self.tell(Told::Append(partition, part))
     }
 
+    /// Says and counts that the copy of `partition` is not kept any more.
+    pub(super) fn say_given_up(&self, partition: i32, error: &io::Error) {
+        say_given_up(&self.metrics, partition, error);
+    }
+
     pub(super) fn end(&self, partition: i32, stamp: Stamp) {
         self.tell(Told::End(partition, stamp));
     }
 
-    /// Closes the copy of `partition`; a disk that hangs is not waited for for long.
-    pub(super) fn give_up(&self, partition: i32) {
-        let (done, closed) = mpsc::channel();
-        if self.tell(Told::GiveUp(partition, done)) {
-            let _ = closed.recv_timeout(PATIENCE);
+    /// Closes the copies of these partitions; a disk that hangs is not waited for for long.
+    pub(super) fn give_up<'p>(&self, partitions: impl Iterator<Item = &'p i32>) {
+        let (done, closed) = channel();
+        for partition in partitions {
+            self.tell(Told::GiveUp(*partition, done.clone()));
         }
+        drop(done);
+        // Ends when every one is closed, and so nobody is left to say so.
+        let _ = closed.recv_timeout(PATIENCE);
     }
 
     fn tell(&self, told: Told) -> bool {
-        self.to.as_ref().is_some_and(|to| to.send(told).is_ok())
+        self.to.send(told).is_ok()
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.to = None;
-        // All its files were given up by now, if the disk let it.
-        if self.waiting.load(Ordering::Relaxed) == 0
-            && let Some(thread) = self.thread.take()
-        {
-            let _ = thread.join();
-        }
-    }
+fn say_given_up(metrics: &Metrics, partition: i32, error: &io::Error) {
+    tracing::warn!(partition, %error, "the state cache is not kept until the partition is taken again");
+    metrics.cache_given_up();
 }
 
 fn work(from: &Receiver<Told>, waiting: &AtomicUsize, metrics: &Metrics) {
@@ -116,8 +120,7 @@ fn work(from: &Receiver<Told>, waiting: &AtomicUsize, metrics: &Metrics) {
         };
         let outcome = on(&mut held, partition, told, waiting);
         if let Err(error) = outcome {
-            tracing::warn!(partition, %error, "the state cache is not kept until the next start");
-            metrics.cache_given_up();
+            say_given_up(metrics, partition, &error);
             held.remove(&partition);
         }
     }
@@ -148,7 +151,7 @@ fn on(
         }
         Told::GiveUp(_, done) => {
             held.remove(&partition);
-            let _ = done.send(());
+            drop(done);
         }
     }
     Ok(())
@@ -158,3 +161,5 @@ fn on(
 const WAITING_MAX: usize = 256 << 20;
 /// How long a shard waits for its files to be closed.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a restore from Kafka waits for the disk.
+const PATIENCE_FILLING: Duration = Duration::from_secs(10);
