@@ -2,7 +2,7 @@
 //! came since.
 //!
 //! It is a copy and nothing rests on it: where it is missing, damaged, too old or of another state, Kafka is read from the
-//! beginning. A thread writes it, which nobody waits for.
+//! beginning. A thread of its own writes it, so that a slow disk holds nobody up.
 
 mod directory;
 mod log;
@@ -32,7 +32,6 @@ struct Inner {
 }
 
 /// A copy that is written.
-#[derive(Default)]
 struct Kept {
     /// What is to be written next.
     next: Part,
@@ -150,17 +149,15 @@ impl Cache {
 
     /// Goes on with a copy that was given back, if it holds what it should.
     pub(super) fn resume(&mut self, partition: i32, mark: Mark) {
-        let copy = self.open(partition);
-        let holds = |copy: &Copy| Mark(copy.0.log.stamp().map(|stamp| stamp.until)) == mark;
-        match copy {
-            Some(copy) if holds(&copy) => self.keep(partition, copy, true),
-            Some(_) => {
-                if let Some(inner) = &self.inner {
-                    let error = std::io::Error::other("it is not what was given back");
-                    inner.writer.say_given_up(partition, &error);
-                }
-            }
-            None => {}
+        let Some(copy) = self.open(partition) else {
+            return;
+        };
+        let holds = Mark(copy.0.log.stamp().map(|stamp| stamp.until));
+        if holds == mark {
+            self.keep(partition, copy, true);
+        } else if let Some(inner) = &self.inner {
+            let error = std::io::Error::other("it is not what was given back");
+            inner.writer.say_given_up(partition, &error);
         }
     }
 }

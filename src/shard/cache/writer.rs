@@ -60,13 +60,8 @@ impl Writer {
     pub(super) fn append(&self, partition: i32, part: Part, can_wait: bool) -> bool {
         let size = part.len();
         let is_full = || self.waiting.load(Ordering::Relaxed) + size > WAITING_MAX;
-        let deadline = Instant::now()
-            + if can_wait {
-                PATIENCE_FILLING
-            } else {
-                Duration::ZERO
-            };
-        while is_full() && Instant::now() < deadline {
+        let deadline = Instant::now() + PATIENCE_FILLING;
+        while can_wait && is_full() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         if is_full() {
