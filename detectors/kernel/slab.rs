@@ -134,11 +134,7 @@ impl Slab {
     /// Everybody.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Known<'_>> {
         let awake = self.awake.iter().map(|(_, memory)| Known::Awake(memory));
-        awake.chain(self.sleepers().map(Known::Asleep))
-    }
-
-    fn sleepers(&self) -> impl Iterator<Item = &Asleep> {
-        self.asleep.iter().map(|(_, asleep)| asleep)
+        awake.chain(self.asleep.iter().map(|(_, asleep)| Known::Asleep(asleep)))
     }
 
     /// Everybody who sleeps, each with its slot.

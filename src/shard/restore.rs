@@ -1,11 +1,11 @@
 //! Getting a partition's state back before its first event is processed.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::Utc;
 use nhiwatch_detectors::kernel::engine::Engine;
 
-use super::cache::{Cache, Copy};
+use super::cache::{Cache, Found};
 use super::frame::{self, Progress};
 use super::{ACCEPT, Broker, GROUP, Teardown};
 use crate::config::{Start, Topics};
@@ -124,10 +124,8 @@ pub(super) fn restore(
     })
 }
 
-/// Milliseconds since 1970.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
+    Utc::now().timestamp_millis()
 }
 
 /// Another number of partitions puts identities elsewhere than their state.
@@ -287,8 +285,12 @@ fn load(
 ) -> Result<Loaded, Teardown> {
     let bounds = broker.state_bounds(partition)?;
     let mut copy = cache.open(partition);
-    if let Some(copied) = copy.take_if(|copy| copy.until(bounds).is_some()) {
-        match go_on_from(copied, (broker, cache), service, partition, bounds)? {
+    let from = copy.as_ref().and_then(|copy| copy.goes_on_at(bounds));
+    if let Some(from) = from
+        && let Some(copied) = copy.take()
+    {
+        let rest = (from, bounds.1);
+        match go_on_from(copied, (broker, cache), service, partition, rest)? {
             Ok(loaded) => return Ok(loaded),
             Err(reason) => {
                 tracing::warn!(partition, reason, "the state cache is not used");
@@ -320,17 +322,14 @@ fn load(
     Ok(loaded)
 }
 
-/// Reads a copy of the state of `partition`, and from Kafka what came since; or says why the copy is of no use.
+/// Reads a copy of the state of `partition`, and from Kafka the `rest`; or says why the copy is of no use.
 fn go_on_from(
-    mut copy: Copy,
+    mut copy: Found,
     (broker, cache): (&mut impl Broker, &mut Cache),
     service: &Service,
     partition: i32,
-    bounds: (i64, i64),
+    rest: (i64, i64),
 ) -> Result<Result<Loaded, String>, Teardown> {
-    let Some(from) = copy.until(bounds) else {
-        return Ok(Err("it ends elsewhere".to_owned()));
-    };
     let mut loaded = Loaded::nothing(service, partition);
     if let Err(error) = copy.read(|key, value| loaded.take(key, value)) {
         return Ok(Err(error.to_string()));
@@ -338,7 +337,7 @@ fn go_on_from(
     loaded.copied = loaded.records;
     let begun = loaded.progress.take().map(|progress| progress.begun);
     cache.keep(partition, copy, true);
-    let until = broker.read_state(partition, (from, bounds.1), &mut |key, value| {
+    let until = broker.read_state(partition, rest, &mut |key, value| {
         loaded.take(key, value);
         cache.push(partition, key, value);
     })?;

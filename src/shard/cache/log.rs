@@ -188,7 +188,8 @@ impl Log {
         Ok(())
     }
 
-    /// Writes a file with the newest record of each key that was not deleted, and puts it in the place of this one once it is on disk.
+    /// Writes a file with the newest record of each key that was not deleted, and puts it in the place of this one once
+    /// it is on disk.
     fn rewrite(&mut self, stamp: Stamp) -> io::Result<()> {
         let (mut newest, mut number) = (HashMap::new(), 0_u64);
         self.read(|key, value| {

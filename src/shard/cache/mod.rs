@@ -10,8 +10,8 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::Utc;
 pub use directory::Directory;
 use directory::Held;
 use log::{Part, Stamp};
@@ -46,12 +46,12 @@ struct Kept {
 pub(super) struct Mark(Option<i64>);
 
 /// A copy that was found, before it is used.
-pub(super) struct Copy(Held);
+pub(super) struct Found(Held);
 
-impl Copy {
+impl Found {
     /// The offset from which the state is to be read after it, where its topic has these bounds; nothing where it must
     /// not be used.
-    pub(super) fn until(&self, (low, high): (i64, i64)) -> Option<i64> {
+    pub(super) fn goes_on_at(&self, (low, high): (i64, i64)) -> Option<i64> {
         let stamp = self.0.log.stamp()?;
         let age = now().saturating_sub(stamp.at);
         // The last record that it holds is read again: it says of which state it is.
@@ -83,10 +83,10 @@ impl Cache {
     }
 
     /// The copy of `partition`, be it empty; nothing where there can be none.
-    pub(super) fn open(&mut self, partition: i32) -> Option<Copy> {
+    pub(super) fn open(&mut self, partition: i32) -> Option<Found> {
         let inner = self.inner.as_ref()?;
         match inner.directory.open(partition) {
-            Ok(held) => Some(Copy(held)),
+            Ok(held) => Some(Found(held)),
             Err(error) => {
                 inner.writer.say_given_up(partition, &error);
                 None
@@ -95,7 +95,7 @@ impl Cache {
     }
 
     /// Goes on with a copy; what it holds is used, or else begun anew.
-    pub(super) fn keep(&mut self, partition: i32, copy: Copy, used: bool) {
+    pub(super) fn keep(&mut self, partition: i32, copy: Found, used: bool) {
         if let Some(inner) = &mut self.inner {
             let mark = Mark(copy.0.log.stamp().filter(|_| used).map(|stamp| stamp.until));
             let next = Part::default();
@@ -186,8 +186,7 @@ impl Inner {
 
 /// Milliseconds since 1970.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
+    Utc::now().timestamp_millis()
 }
 
 /// A copy that is older, in milliseconds, is not used: what Kafka deletes for good after a day (`delete.retention.ms`, which

@@ -164,7 +164,7 @@ fn a_copy_is_used_only_where_the_topic_has_what_came_since_and_deletes_are_kept(
         if let Some(stamp) = stamp {
             held.log.end(stamp).unwrap();
         }
-        Copy(held).until(bounds)
+        Found(held).goes_on_at(bounds)
     };
     assert_eq!(until(None, (0, 100)), None);
     assert_eq!(until(Some(stamp(50)), (0, 100)), Some(49));
@@ -197,7 +197,8 @@ fn what_is_left_half_written_or_too_old_is_deleted_and_nothing_else() {
     ] {
         let file = fs::File::create(folder.path().join(name)).unwrap();
         if !name.contains('3') {
-            file.set_modified(SystemTime::now() - age).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age)
+                .unwrap();
         }
     }
     let directory = Directory::take(folder.path(), "nhi.state").unwrap();
