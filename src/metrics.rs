@@ -277,11 +277,11 @@ impl Metrics {
             .inc_by(count);
     }
 
-    /// Counts one record that `role` sent to the dead-letter topic.
-    pub fn deadletter(&self, role: Role, reason: Reason) {
+    /// Counts `count` records that `role` sent to the dead-letter topic.
+    pub fn deadletters(&self, role: Role, reason: Reason, count: u64) {
         self.deadletters
             .with_label_values(&[role.word(), reason.word()])
-            .inc();
+            .inc_by(count);
     }
 
     /// Counts `count` fields that the event schema does not know.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::digest;
 use crate::inventory::Entry;
 use crate::wire::control::Control;
-use crate::wire::{LogLine, Reject, with_input};
+use crate::wire::{EVENT_LOG, LogLine, Reject, with_input};
 
 /// Engines for the partitions that a log has, driven by one thread.
 pub struct Replay {
@@ -99,7 +99,9 @@ impl Replay {
         let (span, ignored) = (&mut self.span, &mut self.unknown);
         with_input(kind, key, value, received, |input, unknown| {
             *ignored += u64::from(unknown);
-            let input = input?;
+            let input = input.inspect_err(|reject| {
+                engine.refuse((EVENT_LOG, reject.reason.word()), 1, received, alerts);
+            })?;
             if let Input::Event(event) = &input {
                 let (first, last) = span.unwrap_or((event.ts, event.ts));
                 *span = Some((first.min(event.ts), last.max(event.ts)));

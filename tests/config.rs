@@ -97,6 +97,7 @@ fn each_bad_file_is_told_what_is_wrong() {
         "unclosed",
         "tag",
         "budget",
+        "limits",
     ] {
         insta::assert_snapshot!(name, told(name));
     }

@@ -25,7 +25,7 @@ impl Bench {
     }
 }
 
-/// Waits until so many records are committed.
+/// Waits until so many records are committed, for as long as there are more and more.
 pub(crate) fn wait_for(topics: &Topics<'_>, count: usize) -> Result<()> {
     let group: BaseConsumer = topics
         .client
@@ -34,19 +34,24 @@ pub(crate) fn wait_for(topics: &Topics<'_>, count: usize) -> Result<()> {
         .create()?;
     let mut list = TopicPartitionList::new();
     list.add_partition(topics.input(), 0);
-    let deadline = Instant::now() + PATIENCE;
+    let (mut newest, mut deadline) = (0, Instant::now() + PATIENCE);
     loop {
         // A coordinator that has just come up does not know yet.
         let answer = group
             .committed_offsets(list.clone(), Duration::from_secs(10))
             .ok();
         let committed = answer.and_then(|it| Some(it.elements().first()?.offset()));
-        if matches!(committed, Some(Offset::Offset(at)) if at >= count as i64) {
-            return Ok(());
+        if let Some(Offset::Offset(at)) = committed
+            && at > newest
+        {
+            (newest, deadline) = (at, Instant::now() + PATIENCE);
+            if at >= count as i64 {
+                return Ok(());
+            }
         }
         ensure!(
             Instant::now() < deadline,
-            "{committed:?} of {count} are committed"
+            "{newest} of {count} are committed, and no more"
         );
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -76,6 +81,29 @@ impl Life {
             }
         });
         Ok(Self { child, log })
+    }
+
+    /// Asks it to end as an init system would, and waits until it has: seconds, if all went well.
+    pub(crate) fn end(mut self) -> Result<f64> {
+        let begun = Instant::now();
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status()?;
+        ensure!(asked.success(), "the signal was not sent");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(begun.elapsed().as_secs_f64())
+    }
+
+    /// The most memory it has had at once, in MiB.
+    pub(crate) fn peak(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib
+            .context("the system does not say")?
+            .trim()
+            .parse::<f64>()?
+            / 1024.0)
     }
 
     /// The next line of its log with this message.

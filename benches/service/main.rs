@@ -1,6 +1,6 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | kill | warm]]`, on the broker in
+//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | kill | warm | flood]]`, on the broker in
 //! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
 //! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
@@ -8,6 +8,7 @@
 //! only shows that it works.
 
 mod broker;
+mod flood;
 mod killed;
 mod life;
 mod measure;
@@ -38,6 +39,10 @@ use topics::Topics;
 const IDENTITIES: usize = 500;
 /// How many identities there are.
 const POPULATIONS: [usize; 3] = [10_000, 100_000, 1_000_000];
+/// How many identities there are before a flood.
+const ESTABLISHED: [usize; 1] = [100_000];
+/// How many identities a flood invents.
+const FLOOD: usize = 10_000_000;
 /// Figures of a round.
 const COLUMNS: usize = 7;
 
@@ -56,7 +61,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let bench = Bench::new(&broker, quick)?;
-    let all = !["shard", "intake", "population", "kill", "warm"]
+    let all = !["shard", "intake", "population", "kill", "warm", "flood"]
         .into_iter()
         .any(has);
     if all || has("shard") {
@@ -78,6 +83,14 @@ fn main() -> Result<()> {
     }
     if all || has("warm") {
         warm::measure(&bench, sizes)?;
+    }
+    if quick || has("flood") {
+        let invented = if quick { 5_000 } else { FLOOD };
+        let usual = if quick { [500] } else { ESTABLISHED };
+        let sizes = if asked.is_empty() { &usual[..] } else { &asked };
+        for established in sizes {
+            flood::measure(&bench, *established, invented)?;
+        }
     }
     if all || has("kill") {
         killed::measure(&bench, events)?;

@@ -15,8 +15,8 @@ use super::{Bench, say};
 pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
     say(&format!(
         "\nSIGKILL while {OFFERED} events a second come\n\n| identities | state_cache | state records read | of them from \
-         disk | seconds of restoring | events taken in again | seconds from the start to the first new event |\n\
-         |---|---|---|---|---|---|---|"
+         disk | seconds of restoring | events taken in again | seconds from the start to the first new event | seconds from SIGTERM to the end |\n\
+         |---|---|---|---|---|---|---|---|"
     ));
     for size in sizes {
         let records = population(*size, OFFERED * 60, Skew::Uniform)?;
@@ -68,7 +68,7 @@ fn offer(
     Ok(())
 }
 
-/// Kills the service after a while, starts it again, and says what that took.
+/// Kills the service after a while, starts it again, lets it end, and says what that took.
 fn kill(life: Life, config: &std::path::Path) -> Result<String> {
     std::thread::sleep(BEFORE);
     drop(life);
@@ -77,16 +77,18 @@ fn kill(life: Life, config: &std::path::Path) -> Result<String> {
     let restored = life.line("state restored")?;
     life.line("first new event after the start")?;
     let seconds = begun.elapsed().as_secs_f64();
+    std::thread::sleep(BEFORE);
+    let ending = life.end()?;
     let number = |name: &str| restored[name].as_i64().context("a number");
     let again = number("next")? - number("stored")?;
     let restoring = restored["seconds"].as_f64().context("seconds")?;
     let (records, copied) = (number("records")?, number("copied")?);
     Ok(format!(
-        "{records} | {copied} | {restoring:.1} | {again} | {seconds:.1}"
+        "{records} | {copied} | {restoring:.1} | {again} | {seconds:.1} | {ending:.1}"
     ))
 }
 
 /// Events a second.
 const OFFERED: usize = 10_000;
-/// How long the service works before it is killed.
+/// How long the service works before it is killed, and before it is asked to end.
 const BEFORE: Duration = Duration::from_secs(13);

@@ -77,8 +77,8 @@ impl Asleep {
         let due: Due = read(&self.hot)?;
         let outline: Outline = read(&self.rest)?;
         sketch.identity.clone_from(&self.identity);
-        (sketch.hot.alarm, sketch.hot.hours) = (due.alarm, due.hours);
-        sketch.hot.twins = due.twins;
+        (sketch.hot.last, sketch.hot.alarm) = (due.last, due.alarm);
+        (sketch.hot.hours, sketch.hot.twins) = (due.hours, due.twins);
         sketch.failed = outline.failed;
         sketch.baseline.first_seen = outline.first_seen;
         sketch.baseline.kind = outline.kind;
@@ -152,6 +152,7 @@ mod tests {
             ..Declared::default()
         }));
         memory.hot.alarm = Some(7);
+        memory.hot.last = Timestamp::from_hour(500_009);
         while memory.hot.twins.action().is_none() {
             memory.hot.twins.note(Symbol(3));
         }
@@ -173,7 +174,7 @@ mod tests {
                 baseline.kind,
                 baseline.declared.clone(),
                 baseline.venue.clone(),
-                memory.hot.alarm,
+                (memory.hot.last, memory.hot.alarm),
                 memory.hot.hours.clone(),
                 memory.hot.twins,
             )

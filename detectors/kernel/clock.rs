@@ -12,6 +12,8 @@ use super::time::{Span, Timestamp};
 pub struct Clock {
     front: Option<Timestamp>,
     candidate: Option<Timestamp>,
+    /// How many days it has been in.
+    days: u32,
 }
 
 /// How a record stands to its partition's time.
@@ -37,16 +39,33 @@ impl Clock {
         {
             return Arrival::Late;
         }
-        match self.front {
+        let before = self.front;
+        match before {
             Some(front) if ts <= front.plus(LEAP) => self.front = Some(front.max(ts)),
             _ => self.leap(ts),
         }
+        self.count_days(before);
         Arrival::OnTime
     }
 
     /// Moves time to `ts` without an event.
     pub fn advance(&mut self, ts: Timestamp) {
-        self.front = Some(self.front.map_or(ts, |front| front.max(ts)));
+        let before = self.front;
+        self.front = Some(before.map_or(ts, |front| front.max(ts)));
+        self.count_days(before);
+    }
+
+    /// How many days (UTC) time has been in: one that it leapt over is none.
+    #[must_use]
+    pub const fn days(&self) -> u32 {
+        self.days
+    }
+
+    fn count_days(&mut self, before: Option<Timestamp>) {
+        let day = self.front.map(Timestamp::day);
+        if day != before.map(Timestamp::day) {
+            self.days = self.days.saturating_add(1);
+        }
     }
 
     /// The time before which no more events are expected.
@@ -63,7 +82,11 @@ impl Clock {
 
     fn leap(&mut self, ts: Timestamp) {
         match self.candidate {
-            Some(candidate) if ts >= candidate.minus(LEAP) => {
+            // One that time has passed meanwhile says nothing of what is ahead.
+            Some(candidate)
+                if ts >= candidate.minus(LEAP)
+                    && self.front.is_none_or(|front| candidate > front) =>
+            {
                 let front = candidate.min(ts);
                 let newer = candidate.max(ts);
                 self.front = Some(front);
@@ -118,6 +141,31 @@ mod tests {
             clock.observe(at(step * 120), None);
         }
         assert_eq!(clock.front(), Some(at(4 * 120)));
+    }
+
+    #[test]
+    fn a_stamp_that_time_has_passed_does_not_take_it_back() {
+        let mut clock = started();
+        clock.observe(at(90), None);
+        for minutes in [50, 100, 130] {
+            clock.observe(at(minutes), None);
+        }
+        clock.observe(at(210), None);
+        assert_eq!(clock.front(), Some(at(130)));
+        clock.observe(at(211), None);
+        assert_eq!(clock.front(), Some(at(211)));
+    }
+
+    #[test]
+    fn days_are_counted_that_time_has_been_in() {
+        let mut clock = started();
+        assert_eq!(clock.days(), 1);
+        for (days, expected) in [(0, 1), (1, 1), (1, 2), (4000, 2), (4000, 3), (4000, 3)] {
+            clock.observe(at(days * 1440), None);
+            assert_eq!(clock.days(), expected, "{days}");
+        }
+        clock.advance(at(4001 * 1440));
+        assert_eq!(clock.days(), 4);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod decision;
 mod desk;
 mod portrait;
+mod shortfall;
 mod state;
 mod stats;
 
@@ -26,6 +27,7 @@ use super::memory::Known;
 use super::names::Names;
 use super::noise::Common;
 use super::seen::Seen;
+use super::shortfalls::Shortfalls;
 use super::storms::{Storms, Told};
 use super::time::{Span, Timestamp};
 use super::timers::Timers;
@@ -51,6 +53,7 @@ pub struct Engine {
     common: Common,
     fresh: Common,
     storms: Storms,
+    shortfalls: Shortfalls,
     /// Findings of the event at hand; kept to reuse its allocation.
     findings: Vec<(usize, Mode, Finding)>,
     sightings: Option<Vec<Sighting>>,
@@ -65,12 +68,13 @@ impl Engine {
             clock: Clock::default(),
             seen: Seen::new(decision.limits.duplicates),
             names: Names::default(),
-            identities: Identities::new(decision.limits.identities),
+            identities: Identities::new(decision.limits.identities, decision.limits.newcomers),
             timers: Timers::default(),
             groups: Groups::default(),
             common: Common::default(),
             fresh: Common::default(),
             storms: Storms::default(),
+            shortfalls: Shortfalls::default(),
             findings: Vec::new(),
             sightings: None,
             decision,
@@ -89,7 +93,7 @@ impl Engine {
         let fate = match input {
             Input::Event(event) => self.event(event, alerts),
             Input::Inventory { identity, declared } => {
-                self.declare(identity, declared.as_ref());
+                self.declare(identity, declared.as_ref(), alerts);
                 Fate::Control
             }
             Input::Feedback {
@@ -107,6 +111,15 @@ impl Engine {
                 }
                 Fate::Control
             }
+            Input::Unreadable {
+                source,
+                reason,
+                count,
+                received,
+            } => {
+                self.refuse((source, reason), *count, *received, alerts);
+                Fate::Control
+            }
             Input::Heartbeat { ts } => {
                 self.clock.advance(*ts);
                 self.pass(alerts);
@@ -119,12 +132,14 @@ impl Engine {
     }
 
     /// An inventory entry, or its end; the end of one that is not kept is no news.
-    fn declare(&mut self, identity: &str, declared: Option<&Declared>) {
+    fn declare(&mut self, identity: &str, declared: Option<&Declared>, alerts: &mut Vec<Alert>) {
         let front = self.clock.front().unwrap_or(Timestamp::MIN);
         let mut slot = self.identities.find(identity);
         if slot.is_none() && declared.is_some() {
-            slot = self.identities.admit(identity, front);
-            self.stats.limits[Limit::Identities as usize] += u64::from(slot.is_none());
+            slot = self.identities.admit_rather(identity, front);
+            if slot.is_none() {
+                self.miss_room(identity, Limit::Identities, alerts);
+            }
         }
         let Some(slot) = slot else {
             return;
@@ -209,7 +224,9 @@ impl Engine {
             return;
         }
         for alert in alerts.split_off(at) {
-            let slot = self.identities.find(&alert.identity);
+            // What is about several is about none.
+            let one = alert.members.is_none();
+            let slot = one.then(|| self.identities.find(&alert.identity)).flatten();
             // It is marked as changed already, by what the alert came from.
             let Some(memory) = slot.and_then(|slot| self.identities.memory(slot)) else {
                 alerts.push(alert);
@@ -246,13 +263,15 @@ impl Engine {
                 .is_some_and(|uid| self.seen.note(event.identity, uid, front))
                 .then_some(Fate::Duplicate),
         };
-        let slot = match excused {
-            Some(fate) => return self.excuse(event, fate, alerts),
-            None => self.identities.admit(event.identity, front),
-        };
-        let Some(slot) = slot else {
-            self.stats.limits[Limit::Identities as usize] += 1;
-            return Fate::Filtered;
+        if let Some(fate) = excused {
+            return self.excuse(event, fate, alerts);
+        }
+        let slot = match self.admit(event.identity, front) {
+            Ok(slot) => slot,
+            Err(limit) => {
+                self.miss_room(event.identity, limit, alerts);
+                return self.excuse(event, Fate::Filtered, alerts);
+            }
         };
         let symbol = self.names.note(event);
         let Some(memory) = self.identities.memory(slot) else {
@@ -262,6 +281,7 @@ impl Engine {
             return Fate::Quarantined;
         }
         let known_since = memory.baseline.first_seen;
+        let unproven = memory.unproven();
         let begins = memory.baseline.begin(event.ts);
         let watermark = self.clock.watermark();
         let mut desk = Desk {
@@ -288,13 +308,22 @@ impl Engine {
         if let Some(opened) = now.opened {
             self.timers.hour(opened, slot);
         }
+        if let Some(front) = self.clock.front() {
+            self.storms.begin(front.day());
+        }
         if begins {
-            self.storms.begin(event.ts.day());
             let identities = &mut self.identities;
             identities.born(event.identity, known_since, event.ts, front);
         }
+        self.identities.place(slot, unproven);
         self.identities.touch(slot, true, rest);
         Fate::Judged
+    }
+
+    /// The slot of `identity`; see [`Identities::admit`]. On the first seven days of a partition everybody is new.
+    fn admit(&mut self, identity: &str, front: Timestamp) -> Result<u32, Limit> {
+        let settled = self.clock.days() > 7;
+        self.identities.admit(identity, front, settled)
     }
 
     /// An event that does not count is still held against the rules, whoever it is of. Who was never
@@ -320,12 +349,12 @@ impl Engine {
             return fate;
         }
         if slot.is_none() {
-            slot = self.identities.admit(event.identity, front);
+            slot = self.identities.admit_rather(event.identity, front);
         }
         let Some((slot, memory)) = slot.zip(slot.and_then(|slot| self.identities.memory(slot)))
         else {
-            findings.clear();
-            self.stats.limits[Limit::Identities as usize] += 1;
+            self.findings.clear();
+            self.miss_room(event.identity, Limit::Identities, alerts);
             return fate;
         };
         let mut desk = Desk {

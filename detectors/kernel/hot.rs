@@ -16,6 +16,8 @@ use super::trail::{Place, Session, Trail};
 /// The part of an identity's state that every event touches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hot {
+    /// Event time of the newest event.
+    pub last: Timestamp,
     /// The minute since the epoch at which somebody wants to be asked whether all is well.
     pub(crate) alarm: Option<i64>,
     /// The hours that may still receive events, in order.
@@ -24,15 +26,14 @@ pub struct Hot {
     pub(crate) twins: Twins,
     /// The sessions that may still receive steps.
     pub(super) trail: Trail,
-    /// Event time of the newest event.
-    pub last: Timestamp,
     /// When it was last found to be news that nothing had happened.
     pub told: Option<Timestamp>,
 }
 
-/// How a [`Hot`] begins: when something is to be done about its identity, and what its groups go by.
+/// How a [`Hot`] begins: when its identity acted last and something is to be done about it, and what its groups go by.
 #[derive(Default, Deserialize)]
 pub(super) struct Due {
+    pub(super) last: Timestamp,
     pub(super) alarm: Option<i64>,
     pub(super) hours: ArrayVec<Hour, HOURS_MAX>,
     pub(super) twins: Twins,

@@ -1,7 +1,11 @@
 //! The identities of one partition, bounded: a newcomer may displace newcomers, nobody else.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
@@ -9,7 +13,9 @@ use hashbrown::HashTable;
 use super::asleep::{Asleep, Part};
 use super::births::Births;
 use super::inventory::Declared;
+use super::limit::Limit;
 use super::memory::{Known, Memory};
+use super::newcomers::Newcomers;
 use super::slab::Slab;
 use super::time::{Span, Timestamp};
 
@@ -18,10 +24,10 @@ pub(crate) struct Identities {
     /// The slot of each name, with a hash of the name: whoever compares or grows looks at it first.
     table: HashTable<(u32, u32)>,
     slab: Slab,
-    /// First seen within a day: the oldest of them makes room for a newcomer.
-    newborn: BTreeSet<(Timestamp, Box<str>)>,
+    newcomers: Newcomers,
     /// Never seen and not declared, such as those that only broke a rule late: they make room first.
     strangers: BTreeSet<Box<str>>,
+    strangers_max: usize,
     births: Births,
     /// Slots in which something must be stored, each once; one that was evicted may be empty.
     dirty: Vec<u32>,
@@ -37,11 +43,13 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    pub(crate) fn new(max: usize) -> Self {
+    /// Room for `max` identities, and for so many `newcomers` among them.
+    pub(crate) fn new(max: usize, newcomers: usize) -> Self {
         Self {
             table: HashTable::new(),
             slab: Slab::default(),
-            newborn: BTreeSet::new(),
+            newcomers: Newcomers::new(newcomers),
+            strangers_max: newcomers.max(1),
             strangers: BTreeSet::new(),
             births: Births::default(),
             dirty: Vec::new(),
@@ -54,27 +62,71 @@ impl Identities {
         }
     }
 
-    /// The slot of `identity`; nothing where there is no room: only a stranger, or an identity first
-    /// seen less than a day before `front`, the partition's time, makes room for another.
-    pub(crate) fn admit(&mut self, identity: &str, front: Timestamp) -> Option<u32> {
+    /// The slot of `identity`, which acts, while the partition's time is `front`. Where there is no room, who has no
+    /// history gives way, and in turn: who was never seen, who never came back after a day, and a newcomer of the issuer
+    /// that has the most to one of another. Where the partition is `settled`, newcomers are bounded as a class too.
+    ///
+    /// # Errors
+    /// The limit for which there is no room.
+    pub(crate) fn admit(
+        &mut self,
+        identity: &str,
+        front: Timestamp,
+        settled: bool,
+    ) -> Result<u32, Limit> {
+        let known = self.find(identity);
+        let newcomer = known.is_none() || self.strangers.contains(identity);
+        if let Some(slot) = known.filter(|_| !newcomer) {
+            return Ok(slot);
+        }
+        self.newcomers.expire(front);
+        let crowded = settled && self.newcomers.is_full();
+        if crowded || (known.is_none() && !self.make_room()) {
+            let limit = match crowded {
+                true => Limit::Newcomers,
+                false => Limit::Identities,
+            };
+            let least = self.newcomers.give_way(identity).ok_or(limit)?;
+            self.evict(&least);
+        }
+        Ok(known.unwrap_or_else(|| self.enter_stranger(identity)))
+    }
+
+    /// The slot of `identity`, which is declared or has broken a rule: any newcomer gives way to it where
+    /// [`Identities::new`]'s `max` is reached. Nothing where there is none.
+    pub(crate) fn admit_rather(&mut self, identity: &str, front: Timestamp) -> Option<u32> {
         if let Some(slot) = self.find(identity) {
             return Some(slot);
         }
-        while let Some((born, _)) = self.newborn.first()
-            && born.plus(Span::DAY) < front
-        {
-            self.newborn.pop_first();
-        }
-        if self.table.len() >= self.max {
-            let newborn = &mut self.newborn;
-            let least = self.strangers.pop_first();
-            let least = least.or_else(|| newborn.pop_first().map(|(_, name)| name))?;
+        self.newcomers.expire(front);
+        if !self.make_room() {
+            let least = self.newcomers.take_latest()?;
             self.evict(&least);
         }
+        Some(self.enter_stranger(identity))
+    }
+
+    /// Whether there is room for one more, if need be that of one who was never seen, or who never came back. Of those
+    /// who were never seen there are no more than of newcomers.
+    fn make_room(&mut self) -> bool {
+        if self.strangers.len() >= self.strangers_max
+            && let Some(least) = self.strangers.pop_first()
+        {
+            self.evict(&least);
+        }
+        if self.table.len() < self.max {
+            return true;
+        }
+        let stranger = self.strangers.pop_first().map(Arc::from);
+        let least = stranger.or_else(|| self.newcomers.take_unproven());
+        least.inspect(|least| self.evict(least)).is_some()
+    }
+
+    fn enter_stranger(&mut self, identity: &str) -> u32 {
         self.strangers.insert(identity.into());
         let slot = self.insert(identity);
         self.touch(slot, true, true);
-        Some(slot)
+        slot
     }
 
     /// Notes that `identity` was first seen at `ts` and not, as was `known` until now, later, while the
@@ -88,12 +140,27 @@ impl Identities {
     ) {
         self.strangers.remove(identity);
         if let Some(known) = known {
-            self.newborn.remove(&(known, identity.into()));
             self.births.forget(known);
         }
-        self.newborn.insert((ts, identity.into()));
         self.births.expire(YOUNG, front);
         self.births.note(ts);
+    }
+
+    /// Counts who has `slot` among those without a history, or no longer; `was` is what [`Memory::unproven`] said before.
+    pub(crate) fn place(&mut self, slot: u32, was: Option<Timestamp>) {
+        let Some(memory) = self.slab.awake(slot) else {
+            return;
+        };
+        let is = memory.unproven();
+        if is == was {
+            return;
+        }
+        if let Some(ts) = was {
+            self.newcomers.remove(ts, &memory.identity);
+        }
+        if let Some(ts) = is {
+            self.newcomers.insert(ts, &memory.identity);
+        }
     }
 
     /// Takes over what the inventory declares of `slot`; the same again is no change.
@@ -104,6 +171,7 @@ impl Identities {
         if memory.baseline.declared == declared {
             return;
         }
+        let was = memory.unproven();
         if memory.is_stranger() {
             self.strangers.remove(&*memory.identity);
         }
@@ -111,6 +179,7 @@ impl Identities {
         if memory.is_stranger() {
             self.strangers.insert((*memory.identity).into());
         }
+        self.place(slot, was);
         self.touch(slot, true, true);
     }
 
@@ -152,7 +221,8 @@ impl Identities {
         std::mem::take(&mut self.deleted)
     }
 
-    /// Hands the identities that must be stored to `each`, with which parts; afterwards none must.
+    /// Hands the identities that must be stored to `each`, with which parts; afterwards none must, and those sleep that
+    /// have no open hour.
     pub(crate) fn take_dirty(&mut self, mut each: impl FnMut(&Memory, bool, bool)) {
         let mut dirty = std::mem::take(&mut self.dirty);
         // Mostly the order in which they lie in memory.
@@ -165,13 +235,14 @@ impl Identities {
                     memory.stored = true;
                     each(memory, hot, rest);
                 }
+                self.slab.lull(slot);
             }
         }
         self.dirty = dirty;
     }
 
-    /// Lets a part of those sleep, in turns, of whom all is stored and no hour is open: what an identity takes in
-    /// memory is several times what its stored form takes.
+    /// Lets a part of those sleep, in turns, who were only looked at: what an identity takes in memory is several times
+    /// what its stored form takes.
     pub(crate) fn doze(&mut self) {
         let turn = self.slab.awake_len() / TURNS + 1;
         self.hand = self.slab.doze(self.hand, turn);
@@ -211,17 +282,16 @@ impl Identities {
         self.slab.remove(slot);
     }
 
-    /// After the last [`Identities::restore`]: finds out again which are newborn at `now`, and shows each that is
+    /// After the last [`Identities::restore`]: finds out again who has no history at `front`, and shows each that is
     /// asleep to `each`, with its slot and as much of it as its partition goes by.
     ///
     /// # Errors
     /// Whose state cannot be read, and why.
     pub(crate) fn restored(
         &mut self,
-        now: Timestamp,
+        front: Timestamp,
         mut each: impl FnMut(u32, &mut Memory),
     ) -> Result<(), (String, String)> {
-        let mut born = Vec::new();
         self.strangers.clear();
         self.births = Births::default();
         let mut sketch = Memory::new("");
@@ -235,13 +305,17 @@ impl Identities {
             }
             if let Some(first_seen) = sketch.baseline.first_seen {
                 self.births.note(first_seen);
-                if first_seen.plus(Span::DAY) >= now {
-                    born.push((first_seen, Box::from(&*sketch.identity)));
-                }
+            }
+            if let Some(ts) = sketch.unproven() {
+                self.newcomers.restore(ts, &sketch.identity, front);
             }
         }
-        self.newborn = born.into_iter().collect();
         Ok(())
+    }
+
+    /// The issuer that has the most newcomers, and how many.
+    pub(crate) fn most_newcomers(&self) -> Option<(&str, usize)> {
+        self.newcomers.most()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -300,125 +374,4 @@ fn hash(identity: &str) -> u32 {
 /// A hash as wide as the table wants it: it takes a place from its low bits and a mark from its high ones.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Takes `identity` in, first seen at `ts`; tells whether there was room.
-    fn see(identities: &mut Identities, identity: &str, ts: Timestamp, front: Timestamp) -> bool {
-        let Some(slot) = identities.admit(identity, front) else {
-            return false;
-        };
-        let memory = identities.memory(slot).expect("was just admitted");
-        if memory.baseline.begin(ts) {
-            identities.born(identity, None, ts, front);
-        }
-        true
-    }
-
-    #[test]
-    fn a_flood_of_newcomers_displaces_newcomers_only() {
-        let mut identities = Identities::new(10);
-        let old = Timestamp::from_hour(500_000);
-        for n in 0..5 {
-            see(&mut identities, &format!("old-{n}"), old, old);
-        }
-        let now = old.plus(Span::WEEK);
-        for n in 0..1000 {
-            assert!(see(&mut identities, &format!("new-{n}"), now, now));
-        }
-        assert_eq!(identities.len(), 10);
-        assert!((0..5).all(|n| identities.find(&format!("old-{n}")).is_some()));
-    }
-
-    #[test]
-    fn what_a_flood_leaves_to_store_is_what_it_left_standing_each_once() {
-        let mut identities = Identities::new(100);
-        let now = Timestamp::from_hour(500_000);
-        for n in 0..1000 {
-            let name = format!("new-{n}");
-            assert!(see(
-                &mut identities,
-                &name,
-                now.plus(Span::from_micros(n)),
-                now
-            ));
-        }
-        assert_eq!(identities.dirty.len(), 100);
-        let mut stored = Vec::new();
-        identities.take_dirty(|memory, hot, rest| {
-            assert!(hot && rest);
-            stored.push(memory.identity.to_string());
-        });
-        let mut standing: Vec<String> = (900..1000).map(|n| format!("new-{n}")).collect();
-        standing.sort();
-        assert_eq!(stored, standing);
-        assert!(
-            identities.take_deleted().is_empty(),
-            "nobody else was ever stored"
-        );
-        identities.take_dirty(|memory, _, _| panic!("{} was stored", &*memory.identity));
-        for n in 0..50 {
-            see(
-                &mut identities,
-                &format!("newer-{n}"),
-                now.plus(Span::HOUR),
-                now,
-            );
-        }
-        assert_eq!(identities.take_deleted().len(), 50);
-    }
-
-    #[test]
-    fn who_comes_back_before_it_is_deleted_is_deleted_when_it_goes_again() {
-        let mut identities = Identities::new(1);
-        let now = Timestamp::from_hour(500_000);
-        see(&mut identities, "a", now, now);
-        identities.take_dirty(|_, _, _| {});
-        for name in ["b", "a", "c"] {
-            see(&mut identities, name, now, now);
-        }
-        let deleted: Vec<_> = identities.take_deleted().into_iter().collect();
-        assert_eq!(deleted, ["a".into()]);
-    }
-
-    #[test]
-    fn who_is_stored_and_has_no_open_hour_sleeps_until_it_is_looked_at() {
-        let mut identities = Identities::new(10);
-        let now = Timestamp::from_hour(500_000);
-        see(&mut identities, "a", now, now);
-        let slot = identities.find("a").unwrap();
-        identities.doze();
-        assert!(
-            matches!(identities.sorted()[0], Known::Awake(_)),
-            "it is not stored"
-        );
-        identities.take_dirty(|_, _, _| {});
-        identities.doze();
-        assert!(matches!(identities.sorted()[0], Known::Asleep(_)));
-        assert_eq!(identities.find("a"), Some(slot));
-        let memory = identities.memory(slot).unwrap();
-        assert_eq!(memory.baseline.first_seen, Some(now));
-    }
-
-    #[test]
-    fn where_everybody_is_established_a_newcomer_finds_no_room() {
-        let mut identities = Identities::new(2);
-        let old = Timestamp::from_hour(500_000);
-        see(&mut identities, "a", old, old);
-        see(&mut identities, "b", old, old);
-        let now = old.plus(Span::WEEK);
-        assert!(!see(&mut identities, "c", now, now));
-    }
-
-    #[test]
-    fn a_newcomer_stamped_in_the_future_does_not_make_the_others_established() {
-        let mut identities = Identities::new(2);
-        let now = Timestamp::from_hour(500_000);
-        see(&mut identities, "a", now, now);
-        see(&mut identities, "b", now.plus(Span::WEEK), now);
-        assert!(see(&mut identities, "c", now, now));
-    }
 }

@@ -30,6 +30,17 @@ pub enum Input<'a> {
         /// The judgement.
         ruling: Ruling,
     },
+    /// Records did not become events, because they could not be read.
+    Unreadable {
+        /// Where they were.
+        source: &'a str,
+        /// What is wrong with them.
+        reason: &'static str,
+        /// How many they are.
+        count: u64,
+        /// When that reached the log.
+        received: Option<Timestamp>,
+    },
     /// Time has passed, though nothing happened in this partition.
     Heartbeat {
         /// How far event time has come.

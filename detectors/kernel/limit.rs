@@ -7,6 +7,8 @@ words! {
     Limit {
         /// An event or an inventory entry found no room for its identity.
         Identities = "identities",
+        /// An event found no room for its identity among those that have no history yet.
+        Newcomers = "newcomers",
         /// An event's id was not kept: a repetition of the event will count as another one.
         Duplicates = "duplicates",
         /// A step's name was not kept: alerts spell the step as a number.

@@ -9,7 +9,7 @@ use super::hot::Hot;
 use super::incidents::Incidents;
 use super::name::Name;
 use super::risk::Risk;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 use crate::States;
 
 /// Everything kept about one identity.
@@ -55,6 +55,14 @@ impl Memory {
 
     pub(crate) const fn is_stranger(&self) -> bool {
         self.baseline.first_seen.is_none() && self.baseline.declared.is_none()
+    }
+
+    /// When it was first seen, if it has no history: it has not acted for longer than a day yet, and nobody has
+    /// declared it.
+    pub(crate) fn unproven(&self) -> Option<Timestamp> {
+        let first_seen = self.baseline.first_seen?;
+        let proven = self.hot.last.since(first_seen) > Span::DAY;
+        (!proven && self.baseline.declared.is_none()).then_some(first_seen)
     }
 
     /// Whether all of it is stored and no hour is open: then it may be kept as it is stored.

@@ -49,8 +49,10 @@ mod groups;
 mod holidays;
 pub mod identities;
 mod memory;
+mod newcomers;
 pub mod peers;
 pub mod seen;
+mod shortfalls;
 mod slab;
 mod timers;
 

@@ -3,7 +3,7 @@
 use super::detector::{Card, Family, Scope, Severity};
 
 /// The cards of all of it.
-pub const OWN: [&Card; 3] = [&RISK, &BASELINE, &STORM];
+pub const OWN: [&Card; 5] = [&RISK, &BASELINE, &STORM, &IDENTITY_FLOOD, &UNREADABLE];
 
 /// What is published where no single finding holds half of the risk.
 pub const RISK: Card = Card {
@@ -33,6 +33,28 @@ pub const STORM: Card = Card {
     summary: "The same is found of many identities on one day",
     severity: Severity::Medium,
     family: Family::Statistical,
+    scope: Scope::Partition,
+    controls: &[],
+    page: "",
+};
+
+/// What is published where more identities are invented than there is room for.
+pub const IDENTITY_FLOOD: Card = Card {
+    name: "identity-flood",
+    summary: "More new identities than there is room for",
+    severity: Severity::High,
+    family: Family::Policy,
+    scope: Scope::Partition,
+    controls: &[],
+    page: "",
+};
+
+/// What is published where records cannot be read.
+pub const UNREADABLE: Card = Card {
+    name: "unreadable",
+    summary: "Records of a source cannot be read",
+    severity: Severity::Medium,
+    family: Family::Policy,
     scope: Scope::Partition,
     controls: &[],
     page: "",

@@ -104,20 +104,32 @@ impl Slab {
     pub(crate) fn doze(&mut self, mut hand: usize, turn: usize) -> usize {
         for _ in 0..turn {
             hand = if hand < self.awake.len() { hand } else { 0 };
-            match self.awake.get_mut(hand) {
-                Some((slot, memory)) if memory.may_sleep() => {
-                    let (slot, asleep) = (*slot, Asleep::of(memory));
-                    take(&mut self.awake, hand, &mut self.at, At::awake);
-                    self.lie_down(slot, asleep);
-                }
-                Some(_) => hand += 1,
-                None => break,
+            let Some((slot, _)) = self.awake.get(hand) else {
+                break;
+            };
+            if !self.lull(*slot) {
+                hand += 1;
             }
         }
         if self.awake.len() < self.awake.capacity() / 4 {
             self.awake.shrink_to(self.awake.len() * 2);
         }
         hand
+    }
+
+    /// Lets who has `slot` sleep, if awake and nothing is against it; tells whether it does.
+    pub(crate) fn lull(&mut self, slot: u32) -> bool {
+        let Place::Awake(index) = self.place(slot) else {
+            return false;
+        };
+        let memory = &mut self.awake[index].1;
+        if !memory.may_sleep() {
+            return false;
+        }
+        let asleep = Asleep::of(memory);
+        take(&mut self.awake, index, &mut self.at, At::awake);
+        self.lie_down(slot, asleep);
+        true
     }
 
     /// Takes who has `slot` out of it; it is free then.

@@ -304,12 +304,12 @@ fn subject(alert: &Alert) -> String {
 }
 
 /// `text`, or the beginning of it.
-fn cut(text: &str) -> Box<str> {
+pub(crate) fn cut(text: &str) -> Box<str> {
     text.chars().take(TEXT_MAX).collect::<String>().into()
 }
 
-/// What a storm calls the identity it is about.
-const MANY: &str = "(many)";
+/// What an alert calls the identity it is about where that is no one in particular.
+pub(crate) const MANY: &str = "(many)";
 /// How many go out alone before there is a storm.
 const ALONE: usize = 3;
 /// How many of one kind make another odd.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use nhiwatch_detectors::kernel::alert::Alert;
 use nhiwatch_detectors::kernel::detector::{BaselineState, Severity};
 use nhiwatch_detectors::kernel::inventory::Declared;
+use nhiwatch_detectors::kernel::own::STORM;
 
 /// `alert` as lines of text, each ended; with ANSI colours where `colour`.
 ///
@@ -28,7 +29,9 @@ pub fn person(alert: &Alert, colour: bool) -> String {
     if let Some(may) = may(alert) {
         row("may", &may);
     }
-    row("what", &what(alert));
+    if !alert.action.is_empty() {
+        row("what", &what(alert));
+    }
     row("when", &when(alert));
     row("why", &escape(&finding.summary));
     row("expected", &escape(&finding.expected));
@@ -122,10 +125,15 @@ fn who(alert: &Alert) -> String {
         let named = members.identities.iter().take(NAMED_MAX);
         let named: Vec<String> = named.map(|identity| escape(identity)).collect();
         let more = (alert.findings as usize).saturating_sub(named.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
+        if alert.detector != STORM.name {
+            // It is records that are counted, not identities.
+            let named = named.join(", ");
+            let such = if named.is_empty() { "" } else { ", such as " };
+            return format!("{}{such}{named}", escape(&alert.finding.subject));
+        }
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
         };
         return format!("{}{more}", named.join(", "));
     }

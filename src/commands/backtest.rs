@@ -50,8 +50,8 @@ pub struct BacktestArgs {
         value_parser = clap::value_parser!(i32).range(1..=100_000)
     )]
     pub partitions: Option<i32>,
-    /// Where to write every alert and update as NDJSON, `-` for standard output; without it, each
-    /// new alert is shown as text
+    /// Where to write every alert and update as NDJSON, `-` for standard output; without it, each new
+    /// alert, and each that became more severe, is shown as text
     #[arg(long, value_name = "OUT", env = "NHIWATCH_ALERTS")]
     pub alerts: Option<PathBuf>,
     /// Print a hash over the state at the end: equal means equal

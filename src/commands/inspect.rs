@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use nhiwatch_detectors::kernel::engine::Portrait;
+use nhiwatch_detectors::kernel::limit::Limit;
 use nhiwatch_detectors::kernel::tails::Expected;
 use nhiwatch_detectors::kernel::time::Timestamp;
 
@@ -74,7 +75,21 @@ fn stranger(identity: &str, known: &Knowledge) -> Failure {
     if identity.chars().count() == NAME_SHOWN {
         identity.push('\u{2026}');
     }
-    Failure::Usage(format!("the logs hold no identity `{identity}`; {hint}"))
+    let turned_away: u64 = known
+        .replay
+        .engines()
+        .map(|engine| engine.stats().limits[Limit::Newcomers as usize])
+        .sum();
+    let unless = match turned_away {
+        0 => String::new(),
+        n => format!(
+            ", or it is one of those to whom {n} events belong that were turned away in a flood of new identities \
+             (`limits.newcomers`)"
+        ),
+    };
+    Failure::Usage(format!(
+        "the logs hold no identity `{identity}`{unless}; {hint}"
+    ))
 }
 
 /// The portrait, for a terminal.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use rdkafka::ClientConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{config, decision};
@@ -27,8 +28,8 @@ pub struct RunArgs {
     /// The configuration file; without one the defaults hold
     #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Go on where records were deleted before they were read, or where the stored state and the log contradict each
-    /// other: with the first record that is still there, or with the newest. Without it nhiwatch refuses to go on. It holds once for
+    /// Go on where records were deleted before they were read, where committed offsets are gone, or where the stored state
+    /// and the log contradict each other: with the first record that is still there, or with the newest. Without it nhiwatch refuses to go on. It holds once for
     /// each partition; leave it out again at the next start
     #[arg(long, env = "NHIWATCH_ACCEPT_DATA_LOSS", value_name = "WHERE")]
     accept_data_loss: Option<Start>,
@@ -76,10 +77,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         }
         stop.store(true, Ordering::Release);
     });
-    if !runtime.block_on(wait_for_topics(&service))? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let outcome = threads(&service);
+    let outcome = match runtime.block_on(wait_for_topics(&service)) {
+        Ok(true) => threads(&service),
+        other => other.map(drop),
+    };
     server.abort();
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.map(|()| ExitCode::SUCCESS)
@@ -125,12 +126,20 @@ fn state_cache(config: &Config) -> Result<Option<Arc<Directory>>, Failure> {
 /// Waits until Kafka answers and its topics are as needed; tells whether they are, or we are to end.
 async fn wait_for_topics(service: &Service) -> Result<bool, Failure> {
     let client = settings::client(&service.config.kafka)?;
-    let wanted = topics::wanted(&service.config);
     let mut pause = Duration::from_millis(500);
     while !service.stopping() {
-        let found = topics::found(&client, &wanted, &service.config.kafka.brokers).await;
+        // Whoever is asked may not answer, and meanwhile we may be told to end.
+        let (client, config) = (client.clone(), Arc::clone(&service.config));
+        let asking = tokio::task::spawn_blocking(move || found(&client, &config));
+        let found = tokio::select! {
+            answer = asking => answer.map_err(|error| Failure::Environment(error.to_string()))?,
+            () = stopped(service) => break,
+        };
         let obstacle = match found {
-            Ok(found) => topics::faults(&service.config, &wanted, &found).join("; "),
+            Ok(found) => {
+                let wanted = topics::wanted(&service.config);
+                topics::faults(&service.config, &wanted, &found).join("; ")
+            }
             Err(error) => error.to_string(),
         };
         if obstacle.is_empty() {
@@ -138,10 +147,27 @@ async fn wait_for_topics(service: &Service) -> Result<bool, Failure> {
         }
         tracing::warn!(obstacle, retry_in = ?pause, "not ready");
         service.health.set_unready(START, obstacle);
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopped(service) => {}
+        }
         pause = (pause * 2).min(Duration::from_secs(15));
     }
     Ok(false)
+}
+
+/// The topics that are there of those that `config` needs.
+fn found(client: &ClientConfig, config: &Config) -> Result<Vec<topics::Found>, Failure> {
+    let wanted = topics::wanted(config);
+    let asking = topics::found(client, &wanted, &config.kafka.brokers);
+    tokio::runtime::Handle::current().block_on(asking)
+}
+
+/// Waits until the service is to end.
+async fn stopped(service: &Service) {
+    while !service.stopping() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Runs the threads that do the work, until all have ended.

@@ -65,7 +65,12 @@ pub fn run(args: &TopicsArgs) -> Result<ExitCode, Failure> {
             found = runtime.block_on(topics::found(&client, &wanted, brokers))?;
         }
     }
-    for topic in &found {
+    let raw = topics::raw(&config);
+    let raw = match raw.is_empty() {
+        true => Vec::new(),
+        false => runtime.block_on(topics::found(&client, &raw, brokers))?,
+    };
+    for topic in found.iter().chain(&raw) {
         let partitions = topic
             .partitions
             .map_or("missing".to_owned(), |n| format!("{n} partitions"));
@@ -78,6 +83,19 @@ pub fn run(args: &TopicsArgs) -> Result<ExitCode, Failure> {
     let faults = topics::faults(&config, &wanted, &found);
     for fault in &faults {
         say(&format!("fault: {fault}\n"))?;
+    }
+    for topic in raw.iter().filter(|topic| topic.partitions.is_none()) {
+        let (name, cure) = match topic.hidden {
+            true => (
+                &topic.name,
+                "cannot be seen; grant READ on it (docs/kafka-rights.md)",
+            ),
+            false => (
+                &topic.name,
+                "is missing; whoever ships logs there makes it, or correct `sources`",
+            ),
+        };
+        say(&format!("note: {name} {cure}\n"))?;
     }
     Ok(ExitCode::from(u8::from(!faults.is_empty())))
 }

@@ -137,6 +137,9 @@ pub struct Kafka {
     pub checkpoint_interval: Duration,
     /// Records after which the state is stored early.
     pub checkpoint_records: u64,
+    /// Identities of a partition that have changed since, after which its state is stored early; and how many, of all
+    /// partitions, one transaction stores.
+    pub checkpoint_identities: usize,
     /// A folder of this instance's own, in which what is stored of the state is kept as well, so that a restart need not
     /// read all of it from Kafka.
     pub state_cache: Option<PathBuf>,
@@ -157,6 +160,7 @@ impl Default for Kafka {
             commit_records: 100_000,
             checkpoint_interval: Duration::from_secs(5),
             checkpoint_records: 500_000,
+            checkpoint_identities: 100_000,
             state_cache: None,
             security: Security::default(),
             librdkafka: BTreeMap::new(),

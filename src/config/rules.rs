@@ -219,6 +219,12 @@ impl Check<'_> {
             message,
             "expected 1 or more",
         );
+        self.demand(
+            kafka.checkpoint_identities >= 1,
+            &["kafka", "checkpoint_identities"],
+            "a checkpoint of no identities is not possible",
+            "expected 1 or more",
+        );
         for key in kafka.librdkafka.keys() {
             let set = SET_BY_NHIWATCH.iter().find(|(set, _)| set == key);
             if let Some((_, instead)) = set {
@@ -281,8 +287,13 @@ impl Check<'_> {
             self.topic(topic, &["topics", key]);
             let first = named[..index].iter().find(|(_, other)| other == topic);
             if let Some((first, _)) = first {
-                let message = format!("`{topic}` is also the topic for {first}");
-                self.demand(false, &["topics", key], message, "give each its own topic");
+                // One of the two may be there by default only.
+                let (at, other) = match self.tree.find(&["topics", key]) {
+                    Some(_) => (key, first),
+                    None => (first, key),
+                };
+                let message = format!("`{topic}` is also the topic for {other}");
+                self.demand(false, &["topics", at], message, "give each its own topic");
             }
         }
         let message = format!("{} partitions are not possible", topics.partitions);
@@ -349,7 +360,10 @@ impl Check<'_> {
             let all = || mappings.into_iter().flatten().copied().chain(["auto"]);
             let hint = match nearest(&source.mapping, all()) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("expected one of {}", all().collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "expected one of {}: the mappings that are built in",
+                    all().collect::<Vec<_>>().join(", ")
+                ),
             };
             let message = format!("unknown mapping `{}`", source.mapping);
             let path = ["sources", &place, "mapping"];
@@ -365,14 +379,12 @@ impl Check<'_> {
     }
 
     fn limits(&mut self, config: &Config) {
+        let (identities, newcomers) = (config.limits.identities, config.limits.newcomers);
+        let one = "expected 1 or more";
         let message = "no identities at all cannot be watched";
-        let holds = config.limits.identities >= 1;
-        self.demand(
-            holds,
-            &["limits", "identities"],
-            message,
-            "expected 1 or more",
-        );
+        self.demand(identities >= 1, &["limits", "identities"], message, one);
+        let message = "nobody would ever be new";
+        self.demand(newcomers >= 1, &["limits", "newcomers"], message, one);
     }
 }
 

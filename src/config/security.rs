@@ -1,6 +1,7 @@
 //! How connections to Kafka are protected. A secret is only ever a reference: to a file, or to a
 //! variable of the environment.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -99,6 +100,9 @@ pub enum Secret {
     Env(String),
 }
 
+/// Bytes of a secret's file at most.
+const LONGEST: u64 = 1 << 16;
+
 impl Secret {
     /// The secret itself.
     ///
@@ -107,7 +111,12 @@ impl Secret {
     /// Where the file cannot be read or the variable is not set.
     pub fn reveal(&self) -> Result<String, Failure> {
         match self {
-            Self::File(file) => std::fs::read_to_string(file)
+            Self::File(file) => std::fs::File::open(file)
+                .and_then(|file| std::io::read_to_string(file.take(LONGEST + 1)))
+                .and_then(|text| match text.len() as u64 > LONGEST {
+                    true => Err(std::io::Error::other("it is larger than 64 KiB")),
+                    false => Ok(text),
+                })
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
                 .map_err(|error| {
                     let file = file.display();
@@ -137,6 +146,8 @@ mod tests {
             .reveal()
             .unwrap_err();
         assert!(missing.to_string().contains("none"), "{missing}");
+        let endless = Secret::File("/dev/zero".into()).reveal().unwrap_err();
+        assert!(endless.to_string().contains("64 KiB"), "{endless}");
         let unset = Secret::Env("NHIWATCH_TEST_UNSET".into())
             .reveal()
             .unwrap_err();

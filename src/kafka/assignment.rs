@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -67,14 +68,56 @@ pub fn join(
     Ok(consumer)
 }
 
-/// Gives every partition back, so that `consumer` can be closed: closing waits for an answer to a
-/// rebalance that was noted and not carried out.
-pub fn leave(consumer: &BaseConsumer<Assignments>) {
-    consumer.context().closing.store(true, Ordering::Release);
-    if let Err(error) = consumer.unassign() {
-        tracing::debug!(%error, "giving partitions back while closing");
+/// Gives every partition back when it is dropped, by a panic too, so that the consumer can be closed: closing waits for an
+/// answer to a rebalance that was noted and not carried out.
+pub struct Leave<'c>(pub &'c BaseConsumer<Assignments>);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.context().closing.store(true, Ordering::Release);
+        if let Err(error) = self.0.unassign() {
+            tracing::debug!(%error, "giving partitions back while closing");
+        }
     }
 }
+
+/// What a session ended with, `error`, or else that another process has joined the group under the name of `consumer`. A
+/// busy process notices first that its producer was fenced, which also happens where a transaction took too long: so that
+/// is waited for, until the next sign of life was answered.
+#[must_use]
+pub fn or_namesake(
+    error: Teardown,
+    consumer: &BaseConsumer<Assignments>,
+    service: &Service,
+) -> Teardown {
+    let Teardown::Broker { source, .. } = &error else {
+        return error;
+    };
+    let code = source.downcast_ref::<KafkaError>();
+    let code = code.and_then(KafkaError::rdkafka_error_code);
+    let fenced = [
+        RDKafkaErrorCode::Fenced,
+        RDKafkaErrorCode::ProducerFenced,
+        RDKafkaErrorCode::InvalidProducerEpoch,
+    ];
+    if !code.is_some_and(|code| fenced.contains(&code)) {
+        return error;
+    }
+    let until = Instant::now() + SIGN_OF_LIFE;
+    while Instant::now() < until && !service.stopping() {
+        if let Some((code @ RDKafkaErrorCode::FencedInstanceId, _)) =
+            consumer.client().fatal_error()
+        {
+            let fatal = KafkaError::MessageConsumptionFatal(code);
+            return Teardown::during("keeping its place in the group")(fatal);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    error
+}
+
+/// A little more than a consumer lets pass between two signs of life (`heartbeat.interval.ms`).
+const SIGN_OF_LIFE: Duration = Duration::from_millis(3500);
 
 impl ClientContext for Assignments {
     fn error(&self, error: KafkaError, reason: &str) {

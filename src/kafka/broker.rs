@@ -5,28 +5,27 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
-use nhiwatch_detectors::kernel::time::Timestamp;
 
 use super::assignment::{Assignments, Rebalance};
 use super::lag::Lag;
+use super::reader::Reader;
 use super::supervise::{Trouble, is_passing};
 use super::transaction::Transaction;
-use super::{assignment, offsets, settings};
+use super::{offsets, settings};
 use crate::metrics::Role;
 use crate::service::Service;
 use crate::shard::broker::{Each, Outbox, Outgoing};
 use crate::shard::{Broker, GROUP, Happened, Record, Teardown};
-use crate::wire::control;
 
 /// One shard's clients.
 pub struct Kafka<'s> {
     client: &'s ClientConfig,
     events: &'s str,
     state: &'s str,
-    consumer: BaseConsumer<Assignments>,
+    consumer: &'s BaseConsumer<Assignments>,
+    reader: Reader<'s>,
     transaction: Transaction,
     begun: Instant,
     lag: Lag,
@@ -34,38 +33,31 @@ pub struct Kafka<'s> {
 }
 
 impl<'s> Kafka<'s> {
-    /// Takes the place of `member` in the group and as a producer; the clock counts from `begun`.
+    /// Works with `consumer`, which is asking to be a member of the group, and with what `reader` hears from it, and takes
+    /// the place of `member` as a producer; the clock counts from `begun`.
     ///
     /// # Errors
     /// Where the broker does not answer in time.
-    pub fn join(
-        service: &'s Service,
-        client: &'s ClientConfig,
-        part: &'s str,
-        member: &str,
+    pub(super) fn new(
+        (service, client): (&'s Service, &'s ClientConfig),
+        (part, member): (&'s str, &str),
+        (consumer, reader): (&'s BaseConsumer<Assignments>, Reader<'s>),
         begun: Instant,
     ) -> Result<Self, Teardown> {
         let topics = &service.config.topics;
-        // The group forms while the transaction of who was here before ends.
-        let name = format!("{member}-watch");
-        let consumer = assignment::join(service, client, GROUP, &name, &[&topics.events])?;
         let id = format!("{GROUP}-{member}");
-        let transaction = Transaction::open(&settings::producer(client, &id))?;
+        let transaction = Transaction::open(&settings::producer(client, &id), service)?;
         Ok(Self {
             client,
             events: &topics.events,
             state: &topics.state,
             consumer,
+            reader,
             transaction,
             begun,
             lag: Lag::new(service.metrics.clone(), Role::Watch),
             trouble: Trouble::none(service, part),
         })
-    }
-
-    /// Gives everything back.
-    pub fn leave(self) {
-        assignment::leave(&self.consumer);
     }
 
     /// Notes what passes by itself, and gives up on the rest.
@@ -116,34 +108,28 @@ impl Broker for Kafka<'_> {
         wait: Duration,
         take: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Vec<Happened>, Teardown> {
-        let (mut error, mut wait) = (None, wait);
-        for _ in 0..BATCH {
-            match self.consumer.poll(std::mem::take(&mut wait)) {
-                None => break,
-                Some(Ok(message)) => take(&record(&message)),
-                Some(Err(failed)) => {
-                    error = Some(failed);
-                    break;
-                }
-            }
-            if self.consumer.context().has_news() {
-                break;
-            }
+        let batch = self.reader.next(wait)?;
+        for record in batch.records.borrow_dependent() {
+            take(record);
         }
-        let rebalances = self.consumer.context().take();
+        self.reader.free(batch.records);
+        let rebalances = match batch.rebalances {
+            true => self.consumer.context().take(),
+            false => Vec::new(),
+        };
         let rebalances = rebalances.into_iter().map(|it| self.happened(it));
         let mut happened: Vec<_> = rebalances.collect();
-        if let Some(error) = error {
+        if let Some(error) = batch.error {
             happened.extend(self.weigh(error)?);
         }
         Ok(happened)
     }
 
     fn tend(&mut self, places: &mut dyn Iterator<Item = (i32, i64, bool)>) -> bool {
-        let over = self.trouble.look(&self.consumer, self.events);
+        let over = self.trouble.look(self.consumer, self.events);
         let events = self.events;
         let places = places.map(|(partition, next, ended)| (events, partition, next, ended));
-        self.lag.refresh(&self.consumer, places);
+        self.lag.refresh(self.consumer, places);
         over
     }
 
@@ -159,7 +145,7 @@ impl Broker for Kafka<'_> {
     }
 
     fn partitions(&mut self) -> Result<i32, Teardown> {
-        offsets::partitions(&self.consumer, self.events)
+        offsets::partitions(self.consumer, self.events)
     }
 
     fn bounds(&mut self, partition: i32) -> Result<(i64, i64), Teardown> {
@@ -173,7 +159,7 @@ impl Broker for Kafka<'_> {
     fn committed(&mut self, partition: i32, expected: bool) -> Result<Option<i64>, Teardown> {
         let mut list = TopicPartitionList::new();
         list.add_partition(self.events, partition);
-        let answer = offsets::committed(&self.consumer, &list, if expected { 6 } else { 1 })?;
+        let answer = offsets::committed(self.consumer, &list, if expected { 6 } else { 1 })?;
         let found = answer.find_partition(self.events, partition);
         Ok(match found.map(|found| found.offset()) {
             Some(Offset::Offset(offset)) => Some(offset),
@@ -237,7 +223,7 @@ impl Broker for Kafka<'_> {
     fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<(), Teardown> {
         let adding = Teardown::during("adding the input offsets");
         let offsets = list(self.events, offsets).map_err(adding)?;
-        self.transaction.commit(&offsets, &self.consumer)
+        self.transaction.commit(&offsets, self.consumer)
     }
 
     fn state_written(&self, partition: i32) -> Option<i64> {
@@ -253,22 +239,5 @@ fn list(topic: &str, places: &[(i32, i64)]) -> Result<TopicPartitionList, KafkaE
     Ok(list)
 }
 
-fn record<'m>(message: &'m BorrowedMessage<'_>) -> Record<'m> {
-    let headers = message.headers();
-    let headers = headers.into_iter().flat_map(Headers::iter);
-    let kind = control::kind(headers.map(|header| (header.key, header.value)));
-    let received = message.timestamp().to_millis();
-    Record {
-        partition: message.partition(),
-        offset: message.offset(),
-        key: message.key(),
-        value: message.payload(),
-        kind: kind.map(|kind| std::borrow::Cow::Owned(kind.into_owned())),
-        received: received.map(|ms| Timestamp::from_micros(ms.saturating_mul(1000))),
-    }
-}
-
-/// Records that are handed over at most until there is time for anything else.
-const BATCH: usize = 256;
 /// A predecessor's transaction ends, at the latest, after its timeout of 15 seconds.
 const BARRIER: Duration = Duration::from_secs(30);

@@ -8,6 +8,7 @@ mod merge;
 mod pulse;
 mod taken;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use self::lane::Lane;
 use self::merge::{Merge, Offer};
 use self::pulse::Pulse;
 use self::taken::{AHEAD, Taken};
-use super::assignment::Assignments;
+use super::assignment::{Assignments, Leave, or_namesake};
 use super::lag::Lag;
 use super::supervise::{Trouble, is_passing, supervise};
 use super::transaction::Transaction;
@@ -43,7 +44,7 @@ use crate::wire::control::{self, Control};
 /// Runs the intake until the service stops.
 ///
 /// # Errors
-/// Where the clients' settings cannot be made, or the embedded broker failed.
+/// Where the clients' settings cannot be made, another process has its name, or the embedded broker failed.
 pub fn run(service: &Service) -> Result<(), Failure> {
     let client = settings::client(&service.config.kafka)?;
     let mut declared = false;
@@ -65,10 +66,14 @@ struct Intake<'s> {
     aliases: Aliases,
     /// Where that is read, if there is an inventory topic.
     declared: Option<Declared>,
+    /// Whether the inventory file is still to be written.
+    announces: bool,
     /// Partitions of the event topic.
     partitions: i32,
-    /// What became of the records of the open transaction, and why of those that are dead letters.
-    taken: Vec<(Outcome, Option<Reason>)>,
+    /// What became of the records of the open transaction.
+    taken: Vec<Outcome>,
+    /// Its dead letters, by topic and reason.
+    letters: BTreeMap<(String, Reason), u64>,
     /// Heartbeats in the open transaction.
     beats: u64,
     /// Fields of the open transaction that the event schema does not know.
@@ -87,7 +92,7 @@ impl<'s> Intake<'s> {
     ) -> Result<(), Teardown> {
         let group = settings::INTAKE_GROUP;
         let id = format!("{group}-{}", service.config.kafka.instance);
-        let transaction = Transaction::open(&settings::producer(client, &id))?;
+        let transaction = Transaction::open(&settings::producer(client, &id), service)?;
         let member = format!("{}-intake", service.config.kafka.instance);
         let topics: Vec<&str> = contents(service)?.map(|(topic, _)| topic).collect();
         let mut bounded = client.clone();
@@ -95,33 +100,39 @@ impl<'s> Intake<'s> {
         if bounded.get(QUEUE).is_none() {
             bounded.set(QUEUE, "4096");
         }
-        let consumer = assignment::join(service, &bounded, group, &member, &topics)?;
+        let consumer = Arc::new(assignment::join(
+            service, &bounded, group, &member, &topics,
+        )?);
+        let _leave = Leave(&consumer);
         let partitions = offsets::partitions(&consumer, &service.config.topics.events)?;
         let mut intake = Self {
             service,
             client,
-            consumer: Arc::new(consumer),
+            consumer: Arc::clone(&consumer),
             transaction,
             lanes: Vec::new(),
             merge: Merge::default(),
             pulse: Pulse::new(partitions, Instant::now()),
             aliases: Aliases::default(),
             declared: None,
+            announces: !*declared,
             partitions,
             taken: Vec::new(),
+            letters: BTreeMap::new(),
             beats: 0,
             unknown: 0,
             lag: Lag::new(service.metrics.clone(), Role::Intake),
             trouble: Trouble::none(service, PART),
         };
-        let outcome = intake.declare(declared).and_then(|()| intake.work());
+        let outcome = intake.work();
+        *declared = !intake.announces;
+        let outcome = outcome.map_err(|error| or_namesake(error, &consumer, service));
         // The lanes' queues belong to the consumer, and go before it.
         intake.lanes.clear();
         // Closing may take a while; who asks meanwhile should know.
         if let Err(error) = &outcome {
             service.health.set_unready(PART, error.to_string());
         }
-        assignment::leave(&intake.consumer);
         outcome
     }
 
@@ -166,33 +177,27 @@ impl<'s> Intake<'s> {
 
     /// Writes what the inventory file declares, once in the life of the process and before any event.
     /// Of what it wrote the last time it knows nothing: the same entry again changes nothing.
-    fn declare(&mut self, declared: &mut bool) -> Result<(), Teardown> {
+    fn announce(&mut self) -> Result<(), Teardown> {
         let entries = self.service.inventory.entries();
-        if std::mem::replace(declared, true) || entries.is_empty() {
-            return Ok(());
-        }
-        let outcome = entries.iter().enumerate().try_for_each(|(nth, entry)| {
+        for entries in entries.chunks(self.service.config.kafka.commit_records) {
             self.transaction.begin()?;
-            let identity = entry.identity.as_str().as_bytes();
-            self.transaction.send(&Outgoing {
-                topic: &self.service.config.topics.events,
-                partition: Some(partition::of(identity, self.partitions)),
-                key: Some(identity),
-                value: Some(entry.json().as_bytes()),
-                headers: &[(control::HEADER, Control::Inventory.word())],
-            })?;
-            let last = nth + 1 == entries.len();
-            if last || (nth + 1).is_multiple_of(self.service.config.kafka.commit_records) {
-                let none = TopicPartitionList::new();
-                self.transaction.commit(&none, &self.consumer)?;
+            for entry in entries {
+                let identity = entry.identity.as_str().as_bytes();
+                self.transaction.send(&Outgoing {
+                    topic: &self.service.config.topics.events,
+                    partition: Some(partition::of(identity, self.partitions)),
+                    key: Some(identity),
+                    value: Some(entry.json().as_bytes()),
+                    headers: &[(control::HEADER, Control::Inventory.word())],
+                })?;
             }
-            Ok(())
-        });
-        *declared = outcome.is_ok();
-        if *declared {
+            self.commit()?;
+        }
+        self.announces = false;
+        if !entries.is_empty() {
             tracing::info!(entries = entries.len(), "inventory file written");
         }
-        outcome
+        Ok(())
     }
 
     /// Lets the consumer do its own work: rebalances and errors. No record comes this way.
@@ -258,11 +263,12 @@ impl<'s> Intake<'s> {
                 reject: &letter.reject,
             };
             letter.send(&self.transaction, self.service)?;
+            let cause = (lane.topic.clone(), letter.reject.reason);
+            *self.letters.entry(cause).or_default() += 1;
         }
         self.pass(&taken, now, wall)?;
         self.unknown += taken.unknown;
-        let reason = taken.letter.as_ref().map(|letter| letter.reject.reason);
-        self.taken.push((taken.outcome(), reason));
+        self.taken.push(taken.outcome());
         Ok(true)
     }
 
@@ -312,12 +318,28 @@ impl<'s> Intake<'s> {
         Ok(())
     }
 
+    /// Tells the watch what could not be read, so that it is told once for each topic and reason.
+    fn tell_unreadable(&self) -> Result<(), Teardown> {
+        for ((topic, reason), count) in &self.letters {
+            let value = serde_json::json!({"reason": reason.word(), "count": count}).to_string();
+            self.transaction.send(&Outgoing {
+                topic: &self.service.config.topics.events,
+                partition: Some(partition::of(topic.as_bytes(), self.partitions)),
+                key: Some(topic.as_bytes()),
+                value: Some(value.as_bytes()),
+                headers: &[(control::HEADER, Control::Unreadable.word())],
+            })?;
+        }
+        Ok(())
+    }
+
     /// Commits what was passed on together with how far its logs were read.
     fn commit(&mut self) -> Result<(), Teardown> {
         if self.transaction.age().is_none() {
             return Ok(());
         }
         let begun = Instant::now();
+        self.tell_unreadable()?;
         let mut offsets = TopicPartitionList::new();
         for lane in &self.lanes {
             offsets
@@ -327,11 +349,13 @@ impl<'s> Intake<'s> {
         let health = &self.service.health;
         health.set_waiting(PART, "a commit does not end", PATIENCE);
         self.transaction.commit(&offsets, &self.consumer)?;
-        for (outcome, reason) in self.taken.drain(..) {
+        for outcome in self.taken.drain(..) {
             self.service.metrics.intake(outcome, 1);
-            if let Some(reason) = reason {
-                self.service.metrics.deadletter(Role::Intake, reason);
-            }
+        }
+        for ((_, reason), count) in std::mem::take(&mut self.letters) {
+            self.service
+                .metrics
+                .deadletters(Role::Intake, reason, count);
         }
         self.service
             .metrics

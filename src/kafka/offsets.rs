@@ -9,8 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::assignment::Assignments;
 use super::settings;
 use crate::config::Start;
-use crate::service::Service;
-use crate::shard::Teardown;
+use crate::shard::{ACCEPT, Teardown};
 
 /// The group's committed offset of each partition of `list`; those without one keep
 /// [`Offset::Invalid`].
@@ -79,13 +78,14 @@ pub fn partitions(consumer: &BaseConsumer<Assignments>, topic: &str) -> Result<i
         .ok_or_else(|| Teardown::Refused(format!("{topic} is missing")))
 }
 
-/// Where a partition of which `next` was committed goes on: there, unless that was deleted before it was read.
+/// Where a partition of which `next` was committed goes on: there, unless that was deleted before it was read, or the
+/// topic was cut off or made anew: then where it is `accepted` to go on.
 ///
 /// # Errors
-/// Where records were deleted before they were read and that is not accepted; the text says which and what to do.
+/// Where that is so and is not accepted; the text says what is and what to do.
 pub fn available(
     consumer: &BaseConsumer<Assignments>,
-    service: &Service,
+    accepted: Option<Start>,
     group: &str,
     topic: &str,
     (partition, next): (i32, i64),
@@ -93,19 +93,24 @@ pub fn available(
     let (low, high) = consumer
         .fetch_watermarks(topic, partition, TIMEOUT)
         .map_err(Teardown::during("asking where a topic begins"))?;
-    if next >= low {
+    if (low..=high).contains(&next) {
         return Ok(next);
     }
-    let error = Teardown::deleted(group, topic, (partition, next), low);
-    let on = match service.loss.accepted(topic, partition) {
+    let error = if next < low {
+        Teardown::deleted(group, topic, (partition, next), low)
+    } else {
+        Teardown::Refused(format!(
+            "partition {partition} of {topic}: group {group} goes on at {next}, but it ends at {high}: it was cut off or made \
+             anew. To go on with what there is, {ACCEPT}"
+        ))
+    };
+    let on = match accepted {
         None => return Err(error),
         Some(Start::Earliest) => low,
         Some(Start::Latest) => high,
     };
-    service.loss.settle(topic, partition);
     let lost = on - next;
     tracing::warn!(topic, partition, next = on, lost, %error, "goes on nevertheless");
-    service.metrics.lost(lost);
     Ok(on)
 }
 

@@ -19,8 +19,10 @@ const CONSUMER: &[(&str, &str)] = &[
     ("fetch.min.bytes", "1"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.max.bytes", "16777216"),
-    ("max.partition.fetch.bytes", "2097152"),
-    ("receive.message.max.bytes", "33554432"),
+    // Of what compresses well this becomes a hundred thousand messages, each with some 400 bytes of its own.
+    ("max.partition.fetch.bytes", "1048576"),
+    // More than a broker takes in one request (`socket.request.max.bytes`): what is in a log can be read, be it to refuse it.
+    ("receive.message.max.bytes", "117440512"),
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "32768"),
     // At its default of 1000 a fast consumer idles: 13 times slower.

@@ -16,17 +16,18 @@ use crate::service::Service;
 use crate::shard::Teardown;
 
 /// Runs sessions of `part`, which has this role, until the service stops. Whatever goes wrong, the next one starts from
-/// what is committed; on the embedded broker, which cannot restore, it ends.
+/// what is committed; on the embedded broker, which cannot restore, it ends. It ends too where another process has taken its
+/// place twice: coming back once more would take it from that one, and so on.
 ///
 /// # Errors
-/// Where a session failed on the embedded broker.
+/// Where a session failed on the embedded broker, or another process has its name.
 pub fn supervise(
     service: &Service,
     (role, part): (Role, &str),
     mut session: impl FnMut() -> Result<(), Teardown>,
 ) -> Result<(), Failure> {
     let _end = End(service);
-    let mut pause = SHORTEST;
+    let (mut pause, mut fenced) = (SHORTEST, None::<Instant>);
     while !service.stopping() {
         let started = Instant::now();
         match session() {
@@ -42,14 +43,17 @@ pub fn supervise(
                 if service.config.profile == Profile::Demo {
                     return Err(Failure::Environment(format!("{part}: {error}")));
                 }
-                if error.is_fenced() {
+                // Once it also happens where a coordinator dies that has not yet written down who we are.
+                if error.is_fenced()
+                    && fenced
+                        .replace(Instant::now())
+                        .is_some_and(|before| before.elapsed() < NAMESAKE)
+                {
                     let instance = &service.config.kafka.instance;
-                    let obstacle = format!(
-                        "another process has taken the place of instance {instance}; give each \
-                         process a `kafka.instance` of its own"
-                    );
-                    tracing::error!(part, obstacle, "fenced");
-                    service.health.set_unready(part, obstacle);
+                    return Err(Failure::Environment(format!(
+                        "{part}: another process has taken the place of instance {instance}, twice; give each process a \
+                         `kafka.instance` of its own"
+                    )));
                 }
                 tracing::warn!(part, %error, right, "torn down, starting again");
             }
@@ -141,5 +145,7 @@ pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Who is thrown out by a namesake twice within so long ends.
+const NAMESAKE: Duration = Duration::from_secs(120);
 const SHORTEST: Duration = Duration::from_millis(250);
 const ASK_EVERY: Duration = Duration::from_secs(3);

@@ -58,6 +58,20 @@ pub fn wanted(config: &Config) -> Vec<Wanted<'_>> {
     ]
 }
 
+/// The raw topics that the intake of `config` reads; whoever fills them makes them.
+#[must_use]
+pub fn raw(config: &Config) -> Vec<Wanted<'_>> {
+    let sources = config.sources.iter().filter(|_| config.roles.intake);
+    let names = sources.map(|source| source.topic.as_str());
+    names
+        .map(|name| Wanted {
+            name,
+            partitions: 1,
+            compacted: false,
+        })
+        .collect()
+}
+
 /// What is there of `wanted`.
 ///
 /// # Errors
@@ -68,9 +82,23 @@ pub async fn found(
     brokers: &str,
 ) -> Result<Vec<Found>, Failure> {
     let away = |error: rdkafka::error::KafkaError| {
-        Failure::Environment(format!(
-            "no answer from Kafka at {brokers}: {error}; check `kafka.brokers` and that it runs"
-        ))
+        use rdkafka::error::KafkaError::{ClientConfig, ClientCreation};
+        Failure::Environment(match error {
+            // Not what was set: it may be a secret under a misspelt key.
+            ClientConfig(_, reason, key, _) => {
+                format!(
+                    "Kafka's client refuses {key}: {reason}; mend it in `kafka.librdkafka` or `kafka.security`"
+                )
+            }
+            ClientCreation(reason) => {
+                format!(
+                    "Kafka's client cannot be made: {reason}; check the files and settings in `kafka.security`"
+                )
+            }
+            error => format!(
+                "no answer from Kafka at {brokers}: {error}; check `kafka.brokers` and that it runs"
+            ),
+        })
     };
     let consumer: BaseConsumer = client.create().map_err(away)?;
     let metadata = consumer
@@ -207,6 +235,9 @@ pub async fn create(
             }
         })
         .collect();
+    if topics.is_empty() {
+        return Ok(Vec::new());
+    }
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
     let results = admin
         .create_topics(&topics, &options)

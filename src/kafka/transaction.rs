@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::assignment::Assignments;
 use super::{native, settings};
+use crate::service::Service;
 use crate::shard::Teardown;
 use crate::shard::broker::{Outbox, Outgoing};
 
@@ -48,13 +49,16 @@ impl Transaction {
     /// A producer that has fenced every earlier one of its id.
     ///
     /// # Errors
-    /// Where the broker does not answer in time.
-    pub fn open(settings: &ClientConfig) -> Result<Self, Teardown> {
+    /// Where the broker does not answer in time, or before the service is to stop.
+    pub fn open(settings: &ClientConfig, service: &Service) -> Result<Self, Teardown> {
         let producer = ThreadedProducer::from_config_and_context(settings, Receipts::default())
             .map_err(Teardown::during("creating the producer"))?;
-        producer
-            .init_transactions(Duration::from_secs(30))
-            .map_err(Teardown::during("taking over the transactional id"))?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        until_done(deadline, |left| match service.stopping() {
+            true => Err(KafkaError::Canceled),
+            false => producer.init_transactions(left.min(Duration::from_secs(1))),
+        })
+        .map_err(Teardown::during("taking over the transactional id"))?;
         Ok(Self {
             producer,
             since: None,
@@ -108,11 +112,19 @@ impl Transaction {
             let group = consumer.group_metadata().ok_or_else(|| {
                 Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
             })?;
-            until_done(deadline, |left| {
-                self.producer
-                    .send_offsets_to_transaction(offsets, &group, left)
-            })
-            .map_err(Teardown::during("adding the input offsets"))?;
+            let add = || {
+                until_done(deadline, |left| {
+                    self.producer
+                        .send_offsets_to_transaction(offsets, &group, left)
+                })
+            };
+            add()
+                .or_else(|error| match error.rdkafka_error_code() {
+                    // A record failed meanwhile, and the transaction with it: asked again, librdkafka says of what.
+                    Some(RDKafkaErrorCode::State) => add(),
+                    _ => Err(error),
+                })
+                .map_err(Teardown::during("adding the input offsets"))?;
         }
         native::flush(&self.producer, left(deadline))
             .map_err(Teardown::during("delivering the transaction's records"))?;

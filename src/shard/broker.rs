@@ -1,11 +1,11 @@
 //! What a shard needs of the log that it reads and writes: Kafka, or a model of it that can be made to fail.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use nhiwatch_detectors::kernel::time::Timestamp;
 
 use super::Teardown;
+use crate::wire::Content;
 
 /// Where records are written to.
 pub trait Outbox {
@@ -119,8 +119,8 @@ pub struct Record<'r> {
     pub key: Option<&'r [u8]>,
     /// Its value.
     pub value: Option<&'r [u8]>,
-    /// Which control record it says it is, if it does.
-    pub kind: Option<Cow<'r, str>>,
+    /// What it holds, decoded.
+    pub content: Content<'r>,
     /// The time that the log gave it.
     pub received: Option<Timestamp>,
 }

@@ -1,11 +1,13 @@
 //! One watch thread: reads its partitions of the event log, lets their engines judge, and commits what
 //! comes of it. It knows no Kafka, only a [`Broker`].
 
+mod assigned;
 pub mod broker;
 pub mod cache;
 pub mod deadletter;
 pub mod frame;
 mod owned;
+mod partitions;
 mod publish;
 mod restore;
 mod teardown;
@@ -17,9 +19,7 @@ pub use broker::{Broker, Happened, Record};
 use cache::{Cache, Mark};
 use deadletter::Refused;
 use nhiwatch_detectors::kernel::alert::Alert;
-use nhiwatch_detectors::kernel::engine::Engine;
 use owned::{Owned, Parked};
-use restore::{Place, Restored};
 pub use teardown::{ACCEPT, Teardown};
 
 use crate::config::Profile;
@@ -178,7 +178,7 @@ impl<'s, B: Broker> Shard<'s, B> {
         due.sort_by_key(|(_, owned)| owned.stored_at());
         let mut sum = 0;
         let fits = |(_, owned): &(&i32, &Owned)| {
-            let fits = sum == 0 || sum + owned.engine.unstored() <= UNSTORED_MAX;
+            let fits = sum == 0 || sum + owned.engine.unstored() <= kafka.checkpoint_identities;
             sum += owned.engine.unstored();
             fits
         };
@@ -224,113 +224,6 @@ impl<'s, B: Broker> Shard<'s, B> {
             }
         }
         Ok(())
-    }
-
-    fn assign(&mut self, partitions: &[i32]) -> Result<(), Teardown> {
-        let count = self.broker.partitions()?;
-        // With another number of them identities are elsewhere, which a restore refuses.
-        let stays = count == self.partitions;
-        self.parked
-            .retain(|partition, _| stays && partitions.contains(partition));
-        self.partitions = count;
-        for &partition in partitions {
-            let owned = self.restore(partition)?;
-            self.owned.insert(partition, owned);
-            self.service.metrics.partitions(1);
-        }
-        let places = self.owned.iter();
-        let places: Vec<_> = places
-            .map(|(partition, owned)| (*partition, owned.next))
-            .collect();
-        self.broker.assign(&places)?;
-        self.assigned = true;
-        self.say_ready();
-        Ok(())
-    }
-
-    /// Says that it does its work, once it has caught up with what was committed before.
-    fn say_ready(&self) {
-        let health = &self.service.health;
-        let caught_up = self.owned.values().all(Owned::has_caught_up);
-        match (self.assigned, caught_up) {
-            (true, true) => health.set_ready(self.part),
-            (true, false) => health.set_unready(self.part, CATCHING_UP),
-            (false, _) => health.set_unready(self.part, WAITING),
-        }
-    }
-
-    fn revoke(&mut self, lost: bool) -> Result<(), Teardown> {
-        if !lost {
-            self.settle()?;
-        } else if self.pending.since.is_some() {
-            return Err(Teardown::Refused("the assignment was lost".to_owned()));
-        }
-        let parks = !lost && self.keeps_state();
-        let known = self.let_go().into_iter().filter(|_| parks);
-        let park = |(partition, owned, copy): (i32, Owned, _)| Some((partition, owned.park(copy)?));
-        self.parked = known.filter_map(park).collect();
-        self.assigned = false;
-        self.say_ready();
-        self.broker.unassign()
-    }
-
-    fn restore(&mut self, partition: i32) -> Result<Owned, Teardown> {
-        let (config, decision) = (&self.service.config, &self.service.decision);
-        if config.profile == Profile::Demo {
-            let index = u32::try_from(partition).unwrap_or_default();
-            let engine = Engine::new(index, std::sync::Arc::clone(decision));
-            let place = Place::first(0);
-            return Ok(Owned::new((engine, 0), place, self.broker.now()));
-        }
-        if let Some(owned) = self.unpark(partition)? {
-            return Ok(owned);
-        }
-        let since = self.broker.now();
-        let place = (partition, self.partitions);
-        let restored = restore::restore((&mut self.broker, &mut self.cache), self.service, place)?;
-        let now = self.broker.now();
-        let seconds = now.saturating_sub(since).as_secs_f64();
-        self.service.metrics.restore(seconds);
-        let Restored {
-            engine,
-            begun,
-            place,
-            records,
-            copied,
-        } = restored;
-        let (next, stored) = (place.told, place.next);
-        tracing::info!(
-            partition,
-            next,
-            stored,
-            records,
-            copied,
-            seconds,
-            "state restored"
-        );
-        Ok(Owned::new((engine, begun), place, now))
-    }
-
-    /// Goes on with what it knew of a partition when it gave it back, if nobody has gone on with it since: a state is a
-    /// function of the records before its offset.
-    fn unpark(&mut self, partition: i32) -> Result<Option<Owned>, Teardown> {
-        let Some(parked) = self.parked.remove(&partition) else {
-            return Ok(None);
-        };
-        let next = parked.next;
-        if self.broker.committed(partition, false)? != Some(next) {
-            return Ok(None);
-        }
-        if let Some(mark) = parked.copy {
-            self.cache.resume(partition, mark);
-        }
-        tracing::info!(partition, next, "goes on with what it knew");
-        let state = (parked.engine, parked.begun);
-        Ok(Some(Owned::new(
-            state,
-            Place::first(next),
-            self.broker.now(),
-        )))
     }
 
     /// Commits all that is pending, and stores the state of every partition.
@@ -416,7 +309,7 @@ impl<'s, B: Broker> Shard<'s, B> {
             metrics.alert(alert.detector, alert.severity);
         }
         for refused in &pending.refused {
-            metrics.deadletter(Role::Watch, refused.reject.reason);
+            metrics.deadletters(Role::Watch, refused.reject.reason, 1);
         }
         metrics.unknown_fields(pending.unknown);
         let seconds = self.broker.now().saturating_sub(begun).as_secs_f64();
@@ -432,12 +325,5 @@ impl<'s, B: Broker> Shard<'s, B> {
 const DIGESTED_MAX: u64 = 50_000;
 /// How long an alert that should not wait waits for others.
 const URGENT: Duration = Duration::from_millis(50);
-/// What it says while it replays.
-const CATCHING_UP: &str = "taking in again what came after the stored state";
-/// What it says while the group forms.
-const WAITING: &str = "waiting for partitions";
-/// Identities to store after which a checkpoint does not wait any longer, nor for another partition: a transaction must end
-/// in time on a slow broker too.
-const UNSTORED_MAX: usize = 100_000;
 /// Bytes of refused records after which a transaction is committed.
 const HELD_MAX: usize = 8 << 20;

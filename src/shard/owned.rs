@@ -16,7 +16,7 @@ use super::restore::Place;
 use super::{Pending, Record};
 use crate::config;
 use crate::service::Service;
-use crate::wire::{Reject, with_input};
+use crate::wire::{EVENT_LOG, Reject};
 
 /// A partition, from its assignment on.
 ///
@@ -37,6 +37,8 @@ pub(super) struct Owned {
     stored_at: Option<Duration>,
     /// Records that it goes on without, as was accepted; none once that is committed.
     lost: Option<i64>,
+    /// Whether nothing of it was ever committed.
+    new: bool,
     /// Whether something was taken since the last commit.
     pub(super) touched: bool,
     /// Whether the end of its input was reached.
@@ -58,7 +60,12 @@ pub(super) struct Parked {
 impl Owned {
     /// Goes on at `place`, with an engine as of it and when its state was begun.
     pub(super) fn new((engine, begun): (Engine, i64), place: Place, now: Duration) -> Self {
-        let Place { next, told, lost } = place;
+        let Place {
+            next,
+            told,
+            lost,
+            new,
+        } = place;
         let mut owned = Self {
             engine,
             begun,
@@ -67,6 +74,7 @@ impl Owned {
             stored: next,
             stored_at: (next >= told && lost.is_none()).then_some(now),
             lost,
+            new,
             touched: false,
             ended: false,
             counted: Stats::default(),
@@ -86,6 +94,11 @@ impl Owned {
             next: self.next,
             copy,
         })
+    }
+
+    /// Whether nothing of it was ever committed when it was given to us.
+    pub(super) const fn is_new(&self) -> bool {
+        self.new
     }
 
     /// Whether everything is taken in again that was committed before.
@@ -146,16 +159,17 @@ impl Owned {
         alerts: &mut Vec<Alert>,
     ) -> (Result<Fate, Reject>, u64) {
         let (engine, mut unknown) = (&mut self.engine, 0);
-        let fate = with_input(
-            record.kind.as_deref(),
-            record.key,
-            record.value,
-            record.received,
-            |input, fields| {
+        let (key, value, received) = (record.key, record.value, record.received);
+        let fate = record
+            .content
+            .with_input(key, value, received, |input, fields| {
                 unknown = u64::from(fields);
                 input.map(|input| engine.handle(&input, alerts))
-            },
-        );
+            });
+        if let Err(reject) = &fate {
+            let what = (EVENT_LOG, reject.reason.word());
+            engine.refuse(what, 1, record.received, alerts);
+        }
         (fate, unknown)
     }
 
@@ -165,7 +179,7 @@ impl Owned {
         self.is_behind()
             && (age.is_none_or(|age| age >= kafka.checkpoint_interval)
                 || (self.next - self.stored).cast_unsigned() >= kafka.checkpoint_records
-                || self.engine.unstored() >= super::UNSTORED_MAX)
+                || self.engine.unstored() >= kafka.checkpoint_identities)
     }
 
     /// Whether something was taken, or given up, since its state was stored.

@@ -7,7 +7,7 @@ use nhiwatch_detectors::kernel::engine::Engine;
 
 use super::cache::{Cache, Found};
 use super::frame::{self, Progress};
-use super::{ACCEPT, Broker, GROUP, Teardown};
+use super::{ACCEPT, Broker, GROUP, Teardown, partitions};
 use crate::config::{Start, Topics};
 use crate::service::Service;
 
@@ -34,15 +34,26 @@ pub(super) struct Place {
     pub(super) told: i64,
     /// Records that the state lacks, where that was accepted.
     pub(super) lost: Option<i64>,
+    /// Whether nothing of it was ever committed.
+    pub(super) new: bool,
 }
 
 impl Place {
-    /// Where there is no past.
-    pub(super) const fn first(next: i64) -> Self {
+    /// Where all is known that came before.
+    pub(super) const fn at(next: i64) -> Self {
         Self {
             next,
             told: next,
             lost: None,
+            new: false,
+        }
+    }
+
+    /// Where there is no past.
+    const fn first(next: i64) -> Self {
+        Self {
+            new: true,
+            ..Self::at(next)
         }
     }
 }
@@ -62,7 +73,7 @@ impl Place {
 pub(super) fn restore(
     (broker, cache): (&mut impl Broker, &mut Cache),
     service: &Service,
-    (partition, partitions): (i32, i32),
+    (partition, count): (i32, i32),
 ) -> Result<Restored, Teardown> {
     let (config, decision) = (&service.config, &service.decision);
     let mut committed = broker.committed(partition, false)?;
@@ -77,7 +88,7 @@ pub(super) fn restore(
         committed = broker.committed(partition, true)?;
     }
     if let Some(progress) = &progress {
-        check_partitions(progress, partitions, &config.topics)?;
+        partitions::check(progress, count, &config.topics)?;
         tell_of_another_decision(progress, partition, decision.digest());
     }
     let bounds = broker.bounds(partition)?;
@@ -90,9 +101,8 @@ pub(super) fn restore(
             Start::Earliest => bounds.0,
         }),
         (Some(committed), Some(progress)) if fits(committed, progress, bounds) => Place {
-            next: progress.stored,
             told: committed,
-            lost: None,
+            ..Place::at(progress.stored)
         },
         (committed, _) if broker.committed(partition, committed.is_some())? != committed => {
             // We were away for longer than the group waits.
@@ -110,7 +120,9 @@ pub(super) fn restore(
             // Copies elsewhere may hold what this state has lost.
             begun = now();
             let place = nevertheless(accepted, committed, progress, bounds);
-            let Place { next, told, lost } = place;
+            let Place {
+                next, told, lost, ..
+            } = place;
             tracing::warn!(partition, next, told, lost, %error, "goes on nevertheless");
             place
         }
@@ -126,20 +138,6 @@ pub(super) fn restore(
 
 fn now() -> i64 {
     Utc::now().timestamp_millis()
-}
-
-/// Another number of partitions puts identities elsewhere than their state.
-fn check_partitions(progress: &Progress, partitions: i32, topics: &Topics) -> Result<(), Teardown> {
-    if progress.partitions == partitions {
-        return Ok(());
-    }
-    let (events, state) = (&topics.events, &topics.state);
-    Err(Teardown::Refused(format!(
-        "{events} has {partitions} partitions, but the state in {state} is of {}: identities \
-         are in other partitions than their state. Recreate {events} with {}, or delete and \
-         recreate {state} and the group {GROUP} to learn anew",
-        progress.partitions, progress.partitions,
-    )))
 }
 
 fn tell_of_another_decision(progress: &Progress, partition: i32, now: &str) {
@@ -225,6 +223,7 @@ fn nevertheless(
         next,
         told: told.max(next),
         lost: Some((next - since).max(0)),
+        new: false,
     }
 }
 
@@ -254,10 +253,19 @@ impl Loaded {
     /// earlier. Each is taken in as it comes, while the next ones are on their way; so one that is damaged stops the
     /// start even where a later one replaces it.
     fn take(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.take_in(key, value, frame::unwrap);
+    }
+
+    fn take_in(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        unwrap: fn(&[u8]) -> Result<&[u8], String>,
+    ) {
         if self.refused.is_some() {
             return;
         }
-        match take(&mut self.engine, key, value) {
+        match take(&mut self.engine, key, value, unwrap) {
             Ok(Some(at)) => self.progress = Some(at),
             Ok(None) => {}
             Err(reason) => self.refused = Some((key.to_vec(), reason)),
@@ -331,7 +339,10 @@ fn go_on_from(
     rest: (i64, i64),
 ) -> Result<Result<Loaded, String>, Teardown> {
     let mut loaded = Loaded::nothing(service, partition);
-    if let Err(error) = copy.read(|key, value| loaded.take(key, value)) {
+    // Each part of the file has a checksum, which was right.
+    let mut take =
+        |key: &[u8], value: Option<&[u8]>| loaded.take_in(key, value, frame::unwrap_whole);
+    if let Err(error) = copy.read(&mut take) {
         return Ok(Err(error.to_string()));
     }
     loaded.copied = loaded.records;
@@ -353,13 +364,18 @@ fn go_on_from(
     Ok(Ok(loaded))
 }
 
-/// Takes one state record into `engine`; gives the progress, if that is what it is.
-fn take(engine: &mut Engine, key: &[u8], value: Option<&[u8]>) -> Result<Option<Progress>, String> {
+/// Takes one state record, of which `unwrap` gives the payload, into `engine`; gives the progress, if that is what it is.
+fn take(
+    engine: &mut Engine,
+    key: &[u8],
+    value: Option<&[u8]>,
+    unwrap: fn(&[u8]) -> Result<&[u8], String>,
+) -> Result<Option<Progress>, String> {
     let Some(value) = value else {
         let deleted = engine.delete(key);
         return deleted.map(|()| None).map_err(|error| error.reason);
     };
-    let (_, payload) = frame::unwrap(value)?;
+    let payload = unwrap(value)?;
     if key == frame::PROGRESS {
         let progress = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
         return Ok(Some(progress));

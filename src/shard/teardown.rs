@@ -13,7 +13,7 @@ pub enum Teardown {
         what: &'static str,
         /// The answer.
         source: Box<dyn std::error::Error + Send + Sync>,
-        /// Whether another process has taken our place in the group or as a producer.
+        /// Whether another process has joined the group under our name.
         fenced: bool,
     },
     /// What is stored contradicts itself: starting would lose or repeat something.
@@ -42,7 +42,7 @@ impl Teardown {
         }
     }
 
-    /// Whether another process has taken our place in the group or as a producer.
+    /// Whether another process has joined the group under our name.
     #[must_use]
     pub const fn is_fenced(&self) -> bool {
         matches!(self, Self::Broker { fenced: true, .. })

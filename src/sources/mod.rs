@@ -167,7 +167,10 @@ impl Auto<'_> {
                 Some(mapping) => mapping.map(record, each),
                 None => each(Err(Reject::new(
                     Reason::Mapping,
-                    format_args!("of no known format: its keys are {}", keys(record)),
+                    format_args!(
+                        "of no known format: its keys are {}, and the event schema needs ts, identity and action",
+                        keys(record)
+                    ),
                 ))),
             },
             Err(reject) => each(Err(reject)),

@@ -2,6 +2,7 @@
 //! it at the same place.
 
 use std::borrow::Cow;
+use std::num::NonZero;
 
 use nhiwatch_detectors::kernel::alert::IncidentId;
 use nhiwatch_detectors::kernel::input::{Input, Ruling};
@@ -9,6 +10,7 @@ use nhiwatch_detectors::kernel::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
+use super::EVENT_LOG;
 use super::event::{NAME_MAX, RECORD_MAX};
 use super::reject::{Reason, Reject};
 use super::timestamp;
@@ -37,6 +39,8 @@ pub enum Control {
     Inventory,
     /// An analyst has judged an incident.
     Feedback,
+    /// Records of a raw topic could not be read.
+    Unreadable,
 }
 
 impl Control {
@@ -47,15 +51,21 @@ impl Control {
             Self::Heartbeat => "heartbeat",
             Self::Inventory => "inventory",
             Self::Feedback => "feedback",
+            Self::Unreadable => "unreadable",
         }
     }
 
     /// The control that `word` stands for, if any.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Heartbeat, Self::Inventory, Self::Feedback]
-            .into_iter()
-            .find(|c| c.word() == word)
+        [
+            Self::Heartbeat,
+            Self::Inventory,
+            Self::Feedback,
+            Self::Unreadable,
+        ]
+        .into_iter()
+        .find(|control| control.word() == word)
     }
 }
 
@@ -70,7 +80,7 @@ pub fn read<'a>(
 ) -> Result<Input<'a>, Reject> {
     let control = Control::from_word(word).ok_or_else(|| {
         fault(format_args!(
-            "`{word}` is not heartbeat, inventory or feedback"
+            "`{word}` is not heartbeat, inventory, feedback or unreadable"
         ))
     })?;
     match (control, value) {
@@ -82,6 +92,23 @@ pub fn read<'a>(
         (Control::Heartbeat, Some(value)) => {
             let beat: Heartbeat = json(value)?;
             Ok(Input::Heartbeat { ts: beat.read()? })
+        }
+        (Control::Unreadable, Some(value)) => {
+            let unreadable: Unreadable<'_> = json(value)?;
+            let reason = Reason::from_word(&unreadable.reason)
+                .ok_or_else(|| fault(format_args!("reason: not one of a dead letter")))?;
+            let source = identity(key)?;
+            if source == EVENT_LOG || source.len() > TOPIC_MAX {
+                return Err(fault(format_args!("the key is the name of no topic")));
+            }
+            let count = u32::try_from(unreadable.count.get())
+                .map_err(|_| fault(format_args!("count: more than {}", u32::MAX)))?;
+            Ok(Input::Unreadable {
+                source,
+                reason: reason.word(),
+                count: count.into(),
+                received: None,
+            })
         }
         (Control::Inventory, Some(value)) => {
             let identity = identity(key)?;
@@ -131,6 +158,14 @@ impl Heartbeat {
     }
 }
 
+/// Records of one raw topic, which is the key, that could not be read for one reason.
+#[derive(Deserialize)]
+struct Unreadable<'a> {
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    count: NonZero<u64>,
+}
+
 #[derive(Deserialize)]
 struct Feedback<'a> {
     #[serde(borrow)]
@@ -176,6 +211,9 @@ fn same(key: &str, identity: Option<&str>) -> Result<(), Reject> {
     }
 }
 
+/// The most bytes that the name of a topic has.
+const TOPIC_MAX: usize = 249;
+
 fn fault(detail: std::fmt::Arguments<'_>) -> Reject {
     Reject::new(Reason::Control, detail)
 }
@@ -208,6 +246,45 @@ mod tests {
                 assert_eq!(reason(word, None, Some("{}")), Some(Reason::Control));
             }
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_told_by_topic_and_reason() {
+        let value = br#"{"reason":"utf8","count":3}"#;
+        let read = read("unreadable", Some(b"raw"), Some(value));
+        let Ok(Input::Unreadable {
+            source,
+            reason,
+            count,
+            ..
+        }) = read
+        else {
+            panic!("not read")
+        };
+        assert_eq!((source, reason, count), ("raw", "utf8", 3));
+        let refused = |value| self::reason("unreadable", Some("raw"), Some(value));
+        assert_eq!(
+            refused(r#"{"reason":"utf8","count":0}"#),
+            Some(Reason::Control)
+        );
+        assert_eq!(
+            refused(r#"{"reason":"?","count":1}"#),
+            Some(Reason::Control)
+        );
+        assert_eq!(refused(r#"{"reason":"utf8"}"#), Some(Reason::Control));
+        assert_eq!(
+            self::reason("unreadable", Some("raw"), None),
+            Some(Reason::Empty)
+        );
+        for source in [EVENT_LOG, &"x".repeat(TOPIC_MAX + 1)] {
+            let value = Some(r#"{"reason":"utf8","count":1}"#);
+            let refused = self::reason("unreadable", Some(source), value);
+            assert_eq!(refused, Some(Reason::Control));
+        }
+        let huge = refused(r#"{"reason":"utf8","count":4294967296}"#);
+        assert_eq!(huge, Some(Reason::Control));
+        let keyless = self::reason("unreadable", None, Some(r#"{"reason":"utf8","count":1}"#));
+        assert_eq!(keyless, Some(Reason::KeyMismatch));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One record of the events log: an event, or a control record.
 
+use std::borrow::Cow;
+
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
@@ -7,11 +9,53 @@ use super::control;
 use super::event::RawEvent;
 use super::reject::{Reason, Reject};
 
-/// Decodes one record of the events log and hands it to `f`, borrowed from the record.
-///
-/// `kind` is the value of the [`control::HEADER`] header, `received` the record's own timestamp.
-/// `f` also learns how many fields of the record the schema does not know.
-/// An event's `key` must be its identity: the partition, and so the order, depends on it.
+/// What a record of the events log holds, as far as it says so by itself: it may be decoded ahead and elsewhere.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, and a box for each would be an allocation for each"
+)]
+pub enum Content<'a> {
+    /// The fields of an event, or why they cannot be read.
+    Event(Result<RawEvent<'a>, Reject>),
+    /// A control record of this kind.
+    Control(Cow<'a, str>),
+}
+
+impl<'a> Content<'a> {
+    /// Decodes `value`; `kind` is that of the [`control::HEADER`] header.
+    #[must_use]
+    pub fn of(kind: Option<Cow<'a, str>>, value: Option<&'a [u8]>) -> Self {
+        if let Some(kind) = kind {
+            return Self::Control(kind);
+        }
+        let value = value.ok_or_else(|| Reject::new(Reason::Empty, "the record has no value"));
+        Self::Event(value.and_then(RawEvent::parse))
+    }
+
+    /// Hands what it says to `f`, with how many fields of it the schema does not know. `key` and `value` are its record's,
+    /// `received` is the record's own timestamp.
+    ///
+    /// An event's `key` must be its identity: the partition, and so the order, depends on it.
+    pub fn with_input<R>(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        received: Option<Timestamp>,
+        f: impl FnOnce(Result<Input<'_>, Reject>, u32) -> R,
+    ) -> R {
+        match self {
+            Self::Event(Ok(raw)) => f(keyed_event(raw, key, received), raw.unknown),
+            Self::Event(Err(reject)) => f(Err(reject.clone()), 0),
+            Self::Control(word) => {
+                let input = control::read(word, key, value);
+                f(input.and_then(|input| in_its_time(input, received)), 0)
+            }
+        }
+    }
+}
+
+/// Decodes one record of the events log and hands it to `f`, borrowed from the record: [`Content::with_input`] at once.
 pub fn with_input<R>(
     kind: Option<&str>,
     key: Option<&[u8]>,
@@ -19,30 +63,32 @@ pub fn with_input<R>(
     received: Option<Timestamp>,
     f: impl FnOnce(Result<Input<'_>, Reject>, u32) -> R,
 ) -> R {
-    if let Some(word) = kind {
-        let input = control::read(word, key, value);
-        return f(input.and_then(|input| in_its_time(input, received)), 0);
-    }
-    match value.ok_or_else(|| Reject::new(Reason::Empty, "the record has no value")) {
-        Ok(value) => match RawEvent::parse(value) {
-            Ok(raw) => f(keyed_event(&raw, key, received), raw.unknown),
-            Err(reject) => f(Err(reject), 0),
-        },
-        Err(reject) => f(Err(reject), 0),
-    }
+    Content::of(kind.map(Cow::Borrowed), value).with_input(key, value, received, f)
 }
 
-/// `input`, unless it is a heartbeat that tells a time ahead of its own arrival: believed, it would
-/// make every event of the partition late.
+/// `input` as it was `received`, unless it is a heartbeat that tells a time ahead of its own arrival: believed, it
+/// would make every event of the partition late.
 fn in_its_time(input: Input<'_>, received: Option<Timestamp>) -> Result<Input<'_>, Reject> {
-    match (&input, received) {
-        (Input::Heartbeat { ts }, Some(received)) if *ts > received.plus(AHEAD) => {
-            Err(Reject::new(
-                Reason::Timestamp,
-                format_args!("a heartbeat of {}, ahead of its own arrival", ts.rfc3339()),
-            ))
-        }
-        _ => Ok(input),
+    match (input, received) {
+        (Input::Heartbeat { ts }, Some(received)) if ts > received.plus(AHEAD) => Err(Reject::new(
+            Reason::Timestamp,
+            format_args!("a heartbeat of {}, ahead of its own arrival", ts.rfc3339()),
+        )),
+        (
+            Input::Unreadable {
+                source,
+                reason,
+                count,
+                ..
+            },
+            received,
+        ) => Ok(Input::Unreadable {
+            source,
+            reason,
+            count,
+            received,
+        }),
+        (input, _) => Ok(input),
     }
 }
 

@@ -11,6 +11,9 @@ pub mod timestamp;
 mod values;
 
 pub use event::RawEvent;
-pub use input::with_input;
+pub use input::{Content, with_input};
 pub use log::LogLine;
 pub use reject::{Reason, Reject};
+
+/// What an alert calls the events log, where a record of it cannot be read.
+pub const EVENT_LOG: &str = "events log";

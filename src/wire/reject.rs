@@ -58,6 +58,13 @@ impl Reason {
             Self::Empty => "empty",
         }
     }
+
+    /// The reason that `word` stands for, if any.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|reason| reason.word() == word)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -3,7 +3,7 @@
 
 mod input;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -205,28 +205,36 @@ fn so_many_partitions_are_as_many_engines() {
 }
 
 #[test]
-fn a_person_is_told_of_each_new_alert_and_programs_of_each_revision() {
+fn a_person_is_told_of_what_is_new_or_more_severe_and_programs_of_each_revision() {
     let (code, out, err) = backtest(&["--digest"], &[&BANK.events()]);
     assert_eq!(code, 0);
     assert_eq!(err, BANK.said.1);
-    let opened = values(&BANK.alerts);
-    let opened: Vec<&Value> = opened
+    let words = ["info", "low", "medium", "high", "critical"];
+    let mut worst = BTreeMap::new();
+    let revisions = values(&BANK.alerts);
+    let news: Vec<&str> = revisions
         .iter()
-        .filter(|alert| alert["revision"] == 1)
+        .filter_map(|alert| {
+            let id = alert["id"].as_str().unwrap();
+            let severity = words.iter().position(|word| alert["severity"] == *word);
+            let before = worst.get(id).copied().flatten();
+            (severity > before).then(|| worst.insert(id, severity))?;
+            Some(id)
+        })
         .collect();
     let told: Vec<&str> = out
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("incident  "))
         .map(|line| line.split_once(' ').unwrap().0)
         .collect();
-    let ids: Vec<&str> = opened
-        .iter()
-        .map(|alert| alert["id"].as_str().unwrap())
-        .collect();
-    assert_eq!(told, ids);
+    assert_eq!(told, news);
+    assert!(news.len() > worst.len(), "none became more severe");
     assert!(!out.contains('\u{1b}'), "no colours in a pipe");
     assert_eq!(out.lines().last(), BANK.said.0.lines().last());
-    assert!(err.contains(&format!("\n{} alerts\n", ids.len())), "{err}");
+    assert!(
+        err.contains(&format!("\n{} alerts\n", worst.len())),
+        "{err}"
+    );
 
     let (code, out, err) = backtest(&["--digest", "--alerts", "-"], &[&BANK.events()]);
     assert_eq!(code, 0);

@@ -1,5 +1,7 @@
 //! The state that is kept on local disk as well, beside the one in Kafka.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::bank::events;
@@ -54,6 +56,58 @@ fn a_copy_is_read_where_it_is_of_the_state_in_kafka_and_of_no_other() {
 }
 
 #[test]
+fn a_copy_that_is_damaged_or_anothers_costs_nothing_but_time() {
+    let Some(broker) = Broker::find() else { return };
+    let events = events(12, 17, true);
+    let mut service = Service::prepare(&broker, "damaged", 2);
+    service.keep_copies();
+    service.configure("checkpoint_interval: 0s");
+    let topic = service.topic("events");
+    let copies = [0, 1].map(|partition| {
+        let name = format!("cache/{}-{partition}.log", service.topic("state"));
+        service.folder.path().join(name)
+    });
+    type Harm = fn(&[PathBuf; 2]);
+    let damages: [(&str, Harm); 4] = [
+        ("none", |_| ()),
+        ("each is the other's", |[one, other]| {
+            let between = one.with_extension("between");
+            fs::rename(one, &between).unwrap();
+            fs::rename(other, one).unwrap();
+            fs::rename(between, other).unwrap();
+        }),
+        ("a bit of the beginning", |copies| {
+            copies.iter().for_each(|copy| flip(copy, 8));
+        }),
+        ("not a copy", |copies| {
+            for copy in copies {
+                fs::write(copy, "no copy").unwrap();
+            }
+        }),
+    ];
+    let mut written = 0;
+    for (damage, harm) in damages {
+        let next = &events[written..written + 200];
+        produce(&broker.address, &topic, next, None);
+        written += next.len();
+        service.start();
+        service.wait_for_committed(written as i64);
+        service.drain();
+        harm(&copies);
+        service.start();
+        let copied = [(); 2].map(|()| restored(&service).1);
+        let used = copied.map(|copied| copied > 0);
+        assert_eq!(used, [damage == "none"; 2], "{damage}: {copied:?}");
+        service.drain();
+    }
+    produce(&broker.address, &topic, &events[written..], None);
+    service.start();
+    service.wait_for_committed(events.len() as i64);
+    let digests = service.drain();
+    service.assert_undisturbed(&digests);
+}
+
+#[test]
 fn a_folder_of_another_process_is_refused_and_one_that_cannot_be_made_is_named() {
     let Some(broker) = Broker::find() else { return };
     let mut first = Service::prepare(&broker, "folder", 1);
@@ -75,6 +129,13 @@ fn a_folder_of_another_process_is_refused_and_one_that_cannot_be_made_is_named()
         text.contains("/proc/nowhere") && text.contains("kafka.state_cache"),
         "{text}"
     );
+}
+
+/// Another bit in the byte at `at`.
+fn flip(file: &Path, at: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
 }
 
 /// Starts it, and makes sure that most of its state was read from disk.

@@ -6,6 +6,7 @@ use super::bank::events;
 use super::broker::Broker;
 use super::proxy::Proxy;
 use super::service::{Service, given, note};
+use super::traces::produce;
 use super::trickle::Trickle;
 
 /// A service that sees the broker through a proxy, and events that come slowly; its first is judged.
@@ -61,6 +62,16 @@ impl Run {
         since.elapsed().as_secs_f64()
     }
 
+    /// How often it has begun again.
+    fn torn(&self) -> f64 {
+        let metrics = self.service.scrape();
+        let torn = metrics
+            .lines()
+            .filter(|line| line.starts_with("nhiwatch_teardowns_total"));
+        torn.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
     /// Lets the rest come, and holds everything against a run without faults; gives the number of alerts.
     fn end(mut self) -> usize {
         self.trickle.take().unwrap().finish();
@@ -72,7 +83,9 @@ impl Run {
 
 #[test]
 fn a_broker_that_is_gone_is_waited_for_without_work_or_growth() {
-    let Some(broker) = Broker::find() else { return };
+    let Some(broker) = Broker::alone() else {
+        return;
+    };
     let Some(run) = Run::start(&broker, "gone", 17) else {
         return;
     };
@@ -149,7 +162,9 @@ fn a_commit_whose_answer_is_lost_or_that_comes_late_changes_nothing() {
 
 #[test]
 fn a_slow_broker_slows_down_and_tears_nothing() {
-    let Some(broker) = Broker::find() else { return };
+    let Some(broker) = Broker::alone() else {
+        return;
+    };
     let Some(run) = Run::start(&broker, "slow", 29) else {
         return;
     };
@@ -158,12 +173,7 @@ fn a_slow_broker_slows_down_and_tears_nothing() {
     run.proxy.slow(Duration::from_millis(500));
     std::thread::sleep(Duration::from_secs(seconds));
     let done = run.service.committed() - before;
-    let torn = run.service.scrape();
-    let torn = torn
-        .lines()
-        .filter(|line| line.starts_with("nhiwatch_teardowns_total"))
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-        .sum::<f64>();
+    let torn = run.torn();
     run.proxy.slow(Duration::ZERO);
     assert!(done > 0, "nothing is committed");
     let alerts = run.end();
@@ -176,7 +186,9 @@ fn a_slow_broker_slows_down_and_tears_nothing() {
 
 #[test]
 fn a_service_that_is_told_to_end_ends_soon_and_repeats_nothing() {
-    let Some(broker) = Broker::find() else { return };
+    let Some(broker) = Broker::alone() else {
+        return;
+    };
     let Some(mut run) = Run::start(&broker, "drain", 31) else {
         return;
     };
@@ -211,6 +223,79 @@ fn a_service_that_is_told_to_end_ends_soon_and_repeats_nothing() {
     ));
     assert!(seconds.iter().all(|seconds| *seconds < 5.0), "{seconds:?}");
     assert!(without < 19.0, "{without}");
+}
+
+#[test]
+fn a_service_that_is_there_before_its_broker_begins_when_that_comes() {
+    let Some(broker) = Broker::find() else { return };
+    let Some(proxy) = broker.proxy() else { return };
+    let mut service = Service::prepare(&broker, "early", 2);
+    service.goes_through(&proxy);
+    let events = events(6, 37, true);
+    produce(&broker.address, &service.topic("events"), &events, None);
+    proxy.gone(true);
+    service.start();
+    let end = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < end {
+        let answer = service.ask("/readyz");
+        assert!(answer.starts_with("HTTP/1.0 503"), "{answer}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    proxy.gone(false);
+    let since = Instant::now();
+    service.wait_for_committed(events.len() as i64);
+    let seconds = since.elapsed().as_secs_f64();
+    let digests = service.drain();
+    let alerts = service.assert_undisturbed(&digests);
+    note(&format!(
+        "broker comes after the service: all judged {seconds:.1} s later; {alerts} alerts, each once"
+    ));
+}
+
+#[test]
+fn a_thin_line_slows_down_and_tears_nothing() {
+    let Some(broker) = Broker::find() else { return };
+    let Some(run) = Run::start(&broker, "thin", 41) else {
+        return;
+    };
+    let seconds = given("NHIWATCH_FAULT_SECONDS", 15);
+    run.until_it_goes_on();
+    let ((before, _), done) = (run.service.usage(), run.service.committed());
+    run.proxy.thin(3_000);
+    std::thread::sleep(Duration::from_secs(seconds));
+    let grown = run.service.usage().0.saturating_sub(before) >> 20;
+    let done = run.service.committed() - done;
+    let (torn, waited) = (run.torn(), run.proxy.waited().as_secs_f64());
+    run.proxy.thin(0);
+    let alerts = run.end();
+    note(&format!(
+        "3 kB/s to write, for {seconds} s, of which {waited:.0} s were waited for it: {done} events committed, begun again {torn} \
+         times, {grown} MiB more; {alerts} alerts, each once"
+    ));
+    assert!(waited > 1.0, "the line was not thin");
+    assert!(torn < 0.5, "begun again {torn} times");
+    assert!(grown < 64, "{grown} MiB more where it cannot write");
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_costs_no_alert_and_doubles_none() {
+    let Some(broker) = Broker::find() else { return };
+    let Some(run) = Run::start(&broker, "bounce", 43) else {
+        return;
+    };
+    let mut seconds = Vec::new();
+    for _ in 0..given("NHIWATCH_KILLS", 20).div_ceil(10) {
+        run.until_it_goes_on();
+        if !broker.bounce() {
+            return;
+        }
+        seconds.push(run.until_it_goes_on());
+    }
+    let alerts = run.end();
+    note(&format!(
+        "broker killed and started again {} times, {seconds:.1?} s until it went on; {alerts} alerts, each once",
+        seconds.len()
+    ));
 }
 
 const SOON: Duration = Duration::from_secs(60);

@@ -1,13 +1,11 @@
 //! SIGKILL at many moments of a run from raw logs to alerts.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::bank::spliced;
+use super::bank::{events, spliced};
 use super::broker::Broker;
 use super::service::{Service, given, note};
+use super::traces::produce;
 use super::trickle::Trickle;
 
 #[test]
@@ -25,18 +23,25 @@ fn a_service_that_slept_through_its_session_comes_back_and_doubles_nothing() {
     service.start();
     let first = service.wait_for("first new event after the start", Duration::from_secs(60));
     assert!(first.is_some());
-    for _ in 0..2 {
+    // Longer than its session; then also longer than a transaction lives, while another takes its place.
+    let mut other = service.twin("b");
+    for seconds in [9, 17] {
         std::thread::sleep(Duration::from_secs(3));
         service.signal("STOP");
-        std::thread::sleep(Duration::from_secs(9));
+        if seconds > 9 {
+            other.start();
+            let first = other.wait_for("first new event after the start", Duration::from_secs(60));
+            assert!(first.is_some(), "nobody takes its place");
+        }
+        std::thread::sleep(Duration::from_secs(seconds));
         service.signal("CONT");
     }
+    std::thread::sleep(Duration::from_secs(5));
+    other.drain();
     trickle.finish();
     service.wait_for_the_end(total as i64);
     let digests = service.drain();
-    let mut log = service.export("events");
-    log.retain(|line| line.kind.is_none());
-    assert_eq!(log.len(), total);
+    service.assert_passed_on_once(total);
     service.assert_undisturbed(&digests);
 }
 
@@ -77,18 +82,7 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
     service.wait_for_the_end(total as i64);
     let digests = service.drain();
 
-    let mut uids: BTreeMap<String, u32> = BTreeMap::new();
-    for line in service.export("events") {
-        let event: Value = serde_json::from_slice(line.value.as_ref().unwrap()).unwrap();
-        if line.kind.is_none() {
-            *uids
-                .entry(event["uid"].as_str().unwrap().to_owned())
-                .or_default() += 1;
-        }
-    }
-    assert_eq!(uids.len(), total, "events lost or invented");
-    assert!(uids.values().all(|count| *count == 1), "events doubled");
-
+    service.assert_passed_on_once(total);
     assert!(again > 0, "no life had anything to take in again");
     assert!(copied > 0, "no life had a copy of its state");
     let alerts = service.assert_undisturbed(&digests);
@@ -103,3 +97,54 @@ fn kills_cost_no_event_and_no_alert_and_double_none() {
         spliced.len()
     ));
 }
+
+#[test]
+fn kills_while_the_state_is_restored_leave_it_as_it_was() {
+    let Some(broker) = Broker::find() else { return };
+    let Some(proxy) = broker.proxy() else { return };
+    let mut service = Service::prepare(&broker, "restoring", 2);
+    service.goes_through(&proxy);
+    service.keep_copies();
+    let events = events(16, 47, true);
+    let (before, after) = events.split_at(events.len() / 2);
+    let topic = service.topic("events");
+    produce(&broker.address, &topic, before, None);
+    service.start();
+    service.wait_for_committed(before.len() as i64);
+    service.drain();
+    // A start takes some seconds then, of which restoring is the last.
+    proxy.slow(Duration::from_millis(100));
+    let since = Instant::now();
+    service.start();
+    assert!(service.wait_for("state restored", SOON).is_some());
+    let restored = since.elapsed();
+    service.kill();
+    produce(&broker.address, &topic, after, None);
+    let kills = given("NHIWATCH_KILLS", 20).div_ceil(2);
+    let mut early = 0;
+    for kill in 0..kills {
+        // Half of the copies are begun anew, from Kafka.
+        if kill % 2 == 0 {
+            std::fs::remove_dir_all(service.folder.path().join("cache")).unwrap();
+        }
+        service.start();
+        // A member that was killed is waited for first.
+        let earliest = restored.saturating_sub(Duration::from_millis(400));
+        std::thread::sleep(earliest + Duration::from_millis(kill * 79 % 800));
+        let lines = service.said();
+        let done = |line: &&serde_json::Value| line["message"] == "state restored";
+        early += u32::from(lines.iter().filter(done).count() < 2);
+        service.kill();
+    }
+    proxy.slow(Duration::ZERO);
+    service.start();
+    service.wait_for_committed(events.len() as i64);
+    let digests = service.drain();
+    let alerts = service.assert_undisturbed(&digests);
+    note(&format!(
+        "{kills} kills {restored:.1?} after the start, {early} of them before all was restored; {alerts} alerts, each once"
+    ));
+    assert!(early > 0, "none was restoring");
+}
+
+const SOON: Duration = Duration::from_secs(120);

@@ -1,15 +1,13 @@
 //! What is lost or contradicts itself is refused, and gone on without where that is accepted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::AdminOptions;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::bank::events;
 use super::broker::Broker;
-use super::service::Service;
+use super::service::{Service, admin, delete_topic};
 use super::traces::produce;
 
 /// How long a start may take.
@@ -21,7 +19,7 @@ fn offsets_that_contradict_the_state_are_refused_and_where_accepted_the_state_is
     let events = events(6, 3, true);
     let mut service = judged(&broker, "refuse", &events[..500]);
     let topic = service.topic("events");
-    service.move_committed_offset(100);
+    service.move_committed_offset("nhiwatch-watch", "events", 100);
     service.start();
     let text = refusal(&service);
     assert!(
@@ -121,6 +119,42 @@ fn a_state_that_is_gone_is_learned_again_from_what_is_there_and_nothing_is_told_
     assert!(alerts > 0, "there was nothing to tell twice");
 }
 
+#[test]
+fn a_group_that_is_gone_is_refused_and_where_accepted_nothing_is_told_twice() {
+    let Some(broker) = Broker::find() else { return };
+    let events = events(6, 3, true);
+    let (past, present) = events.split_at(events.len() - 100);
+    let mut service = judged(&broker, "groupless", past);
+    let topic = service.topic("events");
+    delete_group(&broker, "nhiwatch-watch");
+    service.start();
+    let text = refusal(&service);
+    assert!(text.contains("committed offset none"), "{text}");
+    service.kill();
+
+    produce(&broker.address, &topic, present, None);
+    service.start_with(&["--accept-data-loss", "earliest"]);
+    service.wait_for_committed(events.len() as i64);
+    service.drain();
+    // What was told before is told once, and what came after too. The state was learned from all that was still there.
+    let (published, expected) = (service.alerts(), service.reference().0);
+    assert!(!published.is_empty());
+    assert_eq!(published, expected);
+}
+
+#[test]
+fn a_state_record_that_cannot_be_read_is_named_and_nothing_begins_without_it() {
+    let Some(broker) = Broker::find() else { return };
+    let events = events(6, 3, true);
+    let mut service = judged(&broker, "damaged", &events[..500]);
+    let damaged = [("svc".to_owned(), "neither version nor checksum".to_owned())];
+    produce(&broker.address, &service.topic("state"), &damaged, None);
+    service.start();
+    let text = refusal(&service);
+    assert!(text.contains("state record svc"), "{text}");
+    service.kill();
+}
+
 /// A service that has judged `events` and ended.
 fn judged(broker: &Broker, name: &str, events: &[(String, String)]) -> Service {
     let mut service = Service::prepare(broker, name, 1);
@@ -131,7 +165,8 @@ fn judged(broker: &Broker, name: &str, events: &[(String, String)]) -> Service {
     service
 }
 
-fn refusal(service: &Service) -> String {
+/// Why it does not start.
+pub(crate) fn refusal(service: &Service) -> String {
     let refusal = service.wait_for("torn down", SOON).unwrap();
     refusal["error"].as_str().unwrap().to_owned()
 }
@@ -147,7 +182,7 @@ fn delete_before(broker: &Broker, topic: &str, offset: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Offset(offset))
         .unwrap();
-    let (admin, options) = (admin(broker), AdminOptions::new());
+    let (admin, options) = (admin(&broker.address), AdminOptions::new());
     let deleted = admin.delete_records(&list, &options);
     let deleted = tokio::runtime::Runtime::new().unwrap().block_on(deleted);
     for element in deleted.unwrap().elements() {
@@ -157,17 +192,21 @@ fn delete_before(broker: &Broker, topic: &str, offset: i64) {
 
 /// Deletes a topic of the service, and makes it anew.
 pub(crate) fn recreate(broker: &Broker, service: &Service, name: &str) {
-    let (admin, options) = (admin(broker), AdminOptions::new());
-    let topic = service.topic(name);
-    let deleted = admin.delete_topics(&[&topic], &options);
-    let deleted = tokio::runtime::Runtime::new().unwrap().block_on(deleted);
-    deleted.unwrap()[0].as_ref().unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    delete_topic(&broker.address, &service.topic(name));
     service.create_topics();
 }
 
-fn admin(broker: &Broker) -> AdminClient<DefaultClientContext> {
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", &broker.address);
-    client.create().unwrap()
+/// Deletes `group` with all its offsets, once its members are gone: a static one keeps its place until its session ends.
+pub(crate) fn delete_group(broker: &Broker, group: &str) {
+    let (admin, options) = (admin(&broker.address), AdminOptions::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let deadline = Instant::now() + SOON;
+    while runtime
+        .block_on(admin.delete_groups(&[group], &options))
+        .unwrap()[0]
+        .is_err()
+    {
+        assert!(Instant::now() < deadline, "{group} is not empty");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }

@@ -28,6 +28,10 @@ struct Faults {
     /// So many EndTxn are still to be held back, for this many milliseconds.
     hold: AtomicU32,
     hold_for: AtomicU64,
+    /// How many bytes a second may be produced on a connection; none is no limit.
+    thin: AtomicU64,
+    /// For how long records waited for that, in milliseconds.
+    waited: AtomicU64,
 }
 
 impl Proxy {
@@ -79,6 +83,16 @@ impl Proxy {
         self.faults.slow.store(millis, Ordering::Release);
     }
 
+    /// Lets through only so many bytes a second of what is produced; none is no limit.
+    pub(crate) fn thin(&self, bytes: u64) {
+        self.faults.thin.store(bytes, Ordering::Release);
+    }
+
+    /// For how long records have waited for a thin line.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_millis(self.faults.waited.load(Ordering::Acquire))
+    }
+
     /// Loses the answer to the next end of a transaction.
     pub(crate) fn lose_an_end(&self) {
         self.faults.lose.fetch_add(1, Ordering::AcqRel);
@@ -127,6 +141,12 @@ fn join(client: TcpStream, server: TcpStream, faults: &Arc<Faults>) {
     let (from, to) = pair();
     std::thread::spawn(move || {
         pump(&from, &to, &asks, |frame| {
+            let thin = asks.thin.load(Ordering::Acquire);
+            if thin > 0 && frame.get(..2) == Some(&PRODUCE) {
+                let millis = frame.len() as u64 * 1000 / thin;
+                asks.waited.fetch_add(millis, Ordering::AcqRel);
+                std::thread::sleep(Duration::from_millis(millis));
+            }
             if frame.get(..2) == Some(&END_TXN) {
                 if Faults::take(&asks.lose) {
                     let number = frame.get(4..8).and_then(|bytes| bytes.try_into().ok());
@@ -218,5 +238,7 @@ fn read(from: &mut &TcpStream, bytes: &mut [u8], faults: &Faults) -> bool {
     true
 }
 
+/// The number of the call that writes records.
+const PRODUCE: [u8; 2] = [0, 0];
 /// The number of the call that ends a transaction.
 const END_TXN: [u8; 2] = [0, 26];

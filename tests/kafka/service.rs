@@ -57,15 +57,10 @@ impl Service {
         Self::of(broker.address.clone(), &named(name), "a", partitions, 0)
     }
 
-    /// Another instance on the same topics, which only watches.
+    /// Another instance on the same topics, with the same roles.
     pub(crate) fn twin(&self, instance: &str) -> Self {
-        Self::of(
-            self.brokers.clone(),
-            &self.run,
-            instance,
-            self.partitions,
-            0,
-        )
+        let (brokers, partitions) = (self.brokers.clone(), self.partitions);
+        Self::of(brokers, &self.run, instance, partitions, self.raw)
     }
 
     /// Lets the service, but not the test, see the broker through `proxy` only.
@@ -153,10 +148,7 @@ impl Service {
 
     /// Makes the topic `name`, which belongs to whoever ships logs, not to nhiwatch.
     pub(crate) fn create_raw(&self, name: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.brokers)
-            .create()
-            .unwrap();
+        let admin = admin(&self.brokers);
         let topic = self.topic(name);
         let topic = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
         let options = AdminOptions::new();
@@ -193,20 +185,39 @@ impl Service {
 
     /// Adds a setting to its section `kafka`.
     pub(crate) fn configure(&self, setting: &str) {
+        self.configure_in("kafka", setting);
+    }
+
+    pub(crate) fn configure_in(&self, section: &str, setting: &str) {
         let path = self.folder.path().join("nhiwatch.yaml");
         let config = std::fs::read_to_string(&path).unwrap();
-        let section = format!("kafka:\n  {setting}\n");
-        std::fs::write(&path, config.replacen("kafka:\n", &section, 1)).unwrap();
+        let (section, more) = (
+            format!("\n{section}:\n"),
+            format!("\n{section}:\n  {setting}\n"),
+        );
+        std::fs::write(&path, config.replacen(&section, &more, 1)).unwrap();
+    }
+
+    /// Replaces a setting.
+    pub(crate) fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        assert!(config.contains(from), "{config}");
+        std::fs::write(&path, config.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Adds a setting that belongs to no section.
+    pub(crate) fn set(&self, setting: &str) {
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{setting}\n{config}")).unwrap();
     }
 
     /// Declares `entries` in an inventory file.
     pub(crate) fn add_inventory(&self, entries: &str) {
         let file = self.folder.path().join("inventory.yaml");
         std::fs::write(&file, entries).unwrap();
-        let path = self.folder.path().join("nhiwatch.yaml");
-        let config = std::fs::read_to_string(&path).unwrap();
-        let config = format!("inventory: {}\n{config}", file.display());
-        std::fs::write(&path, config).unwrap();
+        self.set(&format!("inventory: {}", file.display()));
     }
 
     pub(crate) fn start(&mut self) {
@@ -305,16 +316,24 @@ impl Service {
     /// Tells the service to end, and waits for it; whether it ended well.
     pub(crate) fn end(&mut self) -> bool {
         self.signal("TERM");
+        self.wait_for_exit() == Some(0)
+    }
+
+    /// Whether the service has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().unwrap();
+        child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until the service has ended; its exit code.
+    pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
         let mut child = self.child.take().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         while child.try_wait().unwrap().is_none() {
-            assert!(
-                Instant::now() < deadline,
-                "SIGTERM does not end the service"
-            );
+            assert!(Instant::now() < deadline, "the service does not end");
             std::thread::sleep(Duration::from_millis(50));
         }
-        child.wait().unwrap().success()
+        child.wait().unwrap().code()
     }
 
     pub(crate) fn scrape(&self) -> String {
@@ -327,7 +346,7 @@ impl Service {
         let mut stream = loop {
             match std::net::TcpStream::connect(("127.0.0.1", self.port)) {
                 Ok(stream) => break stream,
-                Err(error) if tries == 50 => panic!("{error}"),
+                Err(error) if tries == 50 => panic!("{error}: {:#?}", self.said()),
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
             tries += 1;
@@ -350,6 +369,22 @@ impl Drop for Service {
             let _ = child.wait();
         }
     }
+}
+
+/// Who may change topics and groups.
+pub(crate) fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", brokers).create().unwrap()
+}
+
+/// Deletes `topic`, and waits until it may be made anew.
+pub(crate) fn delete_topic(brokers: &str, topic: &str) {
+    let options = AdminOptions::new();
+    let admin = admin(brokers);
+    let deleted = admin.delete_topics(&[topic], &options);
+    let deleted = tokio::runtime::Runtime::new().unwrap().block_on(deleted);
+    deleted.unwrap()[0].as_ref().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
 }
 
 /// The name of a run that no other has.

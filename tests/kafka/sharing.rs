@@ -153,3 +153,34 @@ fn wait_for_share(service: &Service, partitions: usize) {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
+
+#[test]
+fn of_two_busy_processes_of_one_name_one_ends_and_the_other_goes_on() {
+    let Some(broker) = Broker::find() else { return };
+    let mut one = Service::prepare(&broker, "names", 2);
+    let (topic, events) = (one.topic("events"), events(6, 3, true));
+    let total = events.len();
+    let trickle = Trickle::start(&broker, topic, events, Duration::from_secs(400));
+    one.start();
+    let first = one.wait_for("first new event after the start", Duration::from_secs(60));
+    assert!(first.is_some());
+    let mut two = one.twin("a");
+    two.start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut other = loop {
+        assert!(Instant::now() < deadline, "both go on");
+        if one.has_ended() {
+            assert_eq!(one.wait_for_exit(), Some(3));
+            break two;
+        }
+        if two.has_ended() {
+            assert_eq!(two.wait_for_exit(), Some(3));
+            break one;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    trickle.finish();
+    other.wait_for_committed(total as i64);
+    let digests = other.drain();
+    other.assert_undisturbed(&digests);
+}

@@ -1,5 +1,6 @@
 //! The watch alone, on events in our schema.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nhiwatch::wire::{Reason, control};
@@ -72,6 +73,8 @@ fn every_poison_becomes_a_dead_letter_for_its_own_reason_and_no_neighbour_suffer
     let fits = |(_, poison, _): &(&str, Vec<u8>, Reason)| poison.len() < 1_000_000;
     let poisons: Vec<_> = poisons().into_iter().filter(fits).collect();
     let mut expected: Vec<(&str, String)> = Vec::new();
+    // There is a time from the second event on; what cannot be read before is told by itself.
+    (0..2).for_each(|_| send(Some(GOOD.as_bytes()), None));
     for (_, poison, reason) in &poisons {
         send(Some(poison), None);
         send(Some(GOOD.as_bytes()), None);
@@ -85,7 +88,7 @@ fn every_poison_becomes_a_dead_letter_for_its_own_reason_and_no_neighbour_suffer
     producer.flush(Duration::from_secs(10)).unwrap();
     assert!(expected.len() >= 20, "{}", expected.len());
     service.start();
-    service.wait_for_committed(2 * poisons.len() as i64 + 3);
+    service.wait_for_committed(2 * poisons.len() as i64 + 5);
     service.drain();
     let letters = service.dead_letters();
     let letters: Vec<(&str, String)> = letters
@@ -104,10 +107,19 @@ fn every_poison_becomes_a_dead_letter_for_its_own_reason_and_no_neighbour_suffer
     }
     let judged = format!(
         "nhiwatch_records_total{{fate=\"judged\"}} {}",
-        poisons.len() + 1
+        poisons.len() + 3
     );
     let metrics = service.last_metrics();
     assert!(metrics.contains(&judged), "{metrics}");
+    // Each reason is told once, and once more when there were ten.
+    let mut told = BTreeMap::<String, usize>::new();
+    for (reason, _) in &expected {
+        *told.entry(format!("events log: {reason}")).or_default() += 1;
+    }
+    told.values_mut()
+        .for_each(|count| *count = 1 + usize::from(*count >= 10));
+    assert_eq!(service.unreadable(), told);
+    assert_eq!(service.alerts(), service.reference().0);
 }
 
 #[test]
@@ -124,7 +136,8 @@ fn every_record_has_one_fate_and_all_of_them_are_counted() {
     let mut records: Vec<_> = (0..50).map(|n| event("svc", now - 60 + n, n)).collect();
     // The same again; too late; stamped long after they come; unreadable.
     records.extend((0..20).map(|n| event("svc", now - 60 + n, n)));
-    records.extend((0..10).map(|n| event("svc", now - 7200, 1000 + n)));
+    let late = |n| now - if n < 5 { 7200 } else { 7 * 86_400 };
+    records.extend((0..10).map(|n| event("svc", late(n), 1000 + n)));
     records.extend((0..5).map(|n| event("svc", now + 86_400, 2000 + n)));
     records.extend((0..3).map(|_| ("svc".to_owned(), "{".to_owned())));
     // Nobody's time is moved by any of these.

@@ -4,16 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nhiwatch::replay::Replay;
 use nhiwatch::service::Service;
-use nhiwatch::wire::with_input;
-use nhiwatch_detectors::kernel::engine::Engine;
-use nhiwatch_detectors::kernel::time::Timestamp;
+use nhiwatch::wire::LogLine;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 use crate::dice::Dice;
 use crate::world::Event;
 
-/// Sunday, 2026-01-04T00:00:00Z, in microseconds: no exchange is open.
-pub(crate) const START: i64 = 1_767_484_800_000_000;
+/// Sunday, 2026-01-04T00:00:00Z: no exchange is open on that day.
+const START: Timestamp = Timestamp::from_seconds(1_767_484_800);
+/// So much faster the bank's clock goes than that of the simulation, so that hours end.
+const SPEED: i64 = 400;
+
+/// What time it is in the bank, so long after the beginning.
+pub(crate) fn time(at: Duration) -> Timestamp {
+    START.plus(Span::from_micros(at.as_micros() as i64 * SPEED))
+}
 
 /// Events of so many partitions, some tens each, over half a minute.
 pub(crate) fn events(dice: &mut Dice, partitions: usize) -> Vec<Vec<Event>> {
@@ -31,7 +38,7 @@ pub(crate) fn events(dice: &mut Dice, partitions: usize) -> Vec<Vec<Event>> {
 
 fn event(dice: &mut Dice, partition: usize, nth: u64, at: Duration) -> Event {
     let identity = format!("algo-{partition}-{}", dice.roll(5));
-    let ts = Timestamp::from_micros(START + at.as_micros() as i64).rfc3339();
+    let ts = time(at).rfc3339();
     let value = match dice.roll(12) {
         0 => format!("{{\"identity\":\"{identity}\",\"ts\":\"never\",\"action\":\"x\"}}"),
         1..4 => format!(
@@ -49,6 +56,31 @@ fn event(dice: &mut Dice, partition: usize, nth: u64, at: Duration) -> Event {
     }
 }
 
+/// What an undisturbed service makes of `events`; hands on where it cannot read one.
+pub(crate) fn replay(
+    service: &Service,
+    events: &[Vec<Event>],
+    mut refused: impl FnMut(i32, i64),
+) -> Replay {
+    let mut replay = Replay::new(Arc::clone(&service.decision));
+    for (partition, events) in (0..).zip(events) {
+        for (offset, event) in (0..).zip(events) {
+            let line = LogLine {
+                partition,
+                offset,
+                timestamp: Some(time(event.at).micros() / 1000),
+                key: Some(event.key.clone()),
+                value: event.value.clone(),
+                ..LogLine::default()
+            };
+            if replay.log_line(&line).is_err() {
+                refused(partition, offset);
+            }
+        }
+    }
+    replay
+}
+
 /// What must come of `events`, whatever happens on the way.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Outcome {
@@ -61,32 +93,22 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// As engines have it that nothing disturbs.
+    /// As a replay has it, which nothing disturbs.
     pub(crate) fn expected(service: &Service, events: &[Vec<Event>]) -> Self {
         let mut outcome = Self::default();
-        for (partition, events) in events.iter().enumerate() {
-            let mut engine = Engine::new(partition as u32, Arc::clone(&service.decision));
-            let mut alerts = Vec::new();
-            for (offset, event) in events.iter().enumerate() {
-                let received = START + event.at.as_micros() as i64;
-                let received = Some(Timestamp::from_micros(received));
-                let value = event.value.as_deref();
-                let read = with_input(None, Some(&event.key), value, received, |input, _| {
-                    input.map(|input| engine.handle(&input, &mut alerts))
-                });
-                if read.is_err() {
-                    let place = (partition.to_string(), offset.to_string());
-                    outcome.letters.insert(place, 1);
-                }
-            }
-            for alert in alerts {
-                let told = (alert.id.to_string(), alert.revision.to_string());
-                *outcome.alerts.entry(told).or_default() += 1;
-            }
-            let next = events.len() as i64;
-            outcome
-                .states
-                .insert((partition as i32, next, engine.digest()));
+        let mut replay = replay(service, events, |partition, offset| {
+            let place = (partition.to_string(), offset.to_string());
+            outcome.letters.insert(place, 1);
+        });
+        for alert in replay.take_alerts() {
+            let told = (alert.id.to_string(), alert.revision.to_string());
+            *outcome.alerts.entry(told).or_default() += 1;
+        }
+        for engine in replay.engines() {
+            let partition = engine.partition() as i32;
+            let next = events[partition as usize].len() as i64;
+            let state = (partition, next, engine.digest());
+            outcome.states.insert(state);
         }
         outcome
     }

@@ -255,7 +255,7 @@ fn hold_stored(world: &World) {
         let mut newest = state.iter().rev();
         let newest = newest.find(|it| it.key == frame::PROGRESS && world.is_committed(it));
         let value = newest.and_then(|it| it.value.as_deref()).unwrap();
-        let (_, payload) = frame::unwrap(value).unwrap();
+        let payload = frame::unwrap(value).unwrap();
         let progress: frame::Progress = serde_json::from_slice(payload).unwrap();
         assert_eq!(progress.stored, progress.next);
     }
@@ -267,10 +267,12 @@ fn hold_true(error: &Teardown) {
     assert!(!contradicts, "{error}");
 }
 
-/// Services that store their state with every commit, once a second, and as rarely as is usual.
+/// Services that store their state with every commit, once a second, and as rarely as is usual; the second has no room
+/// for all identities of a partition.
 fn services() -> [Service; 3] {
-    [0, 1000, 5000].map(|interval| {
+    [(0, 100), (1000, 3), (5000, 100)].map(|(interval, identities)| {
         let mut config = Config::default();
+        config.limits.identities = identities;
         config.kafka.checkpoint_interval = Duration::from_millis(interval);
         service(config).unwrap()
     })
@@ -323,6 +325,26 @@ fn whatever_fails_nothing_is_lost_and_nothing_is_told_twice() {
     ];
     let seen = |end: &&str| ends.keys().any(|it| it.contains(end));
     assert!(count < 500 || all.iter().all(seen), "{ends:#?}");
+}
+
+#[test]
+fn what_is_simulated_lasts_for_hours_and_makes_identities_give_way() {
+    let service = &services()[1];
+    let (mut evicted, mut hours) = (0, 0);
+    for seed in 0..20 {
+        let events = bank::events(&mut Dice::new(seed, 0), 3);
+        let last = events.iter().flatten().map(|event| event.at).max().unwrap();
+        hours += bank::time(last).since(bank::time(Duration::ZERO)).seconds() / 3600;
+        let replay = bank::replay(service, &events, |_, _| {});
+        evicted += replay
+            .engines()
+            .map(|engine| engine.stats().evicted)
+            .sum::<u64>();
+    }
+    assert!(
+        evicted > 100 && hours > 40,
+        "{evicted} evicted in {hours} hours"
+    );
 }
 
 #[test]

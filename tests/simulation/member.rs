@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nhiwatch::shard::broker::{Each, Outbox, Outgoing};
 use nhiwatch::shard::{Broker, Happened, Record, Teardown};
-use nhiwatch_detectors::kernel::time::Timestamp;
+use nhiwatch::wire::Content;
 
 use crate::world::{BARRIER, SESSION, Standing, World, Written};
 
@@ -186,10 +186,8 @@ impl Broker for Process<'_> {
             offset: *offset,
             key: Some(&event.key),
             value: event.value.as_deref(),
-            kind: None,
-            received: Some(Timestamp::from_micros(
-                crate::bank::START + event.at.as_micros() as i64,
-            )),
+            content: Content::of(None, event.value.as_deref()),
+            received: Some(crate::bank::time(event.at)),
         });
         self.positions.insert(*partition, offset + 1);
         Ok(Vec::new())

@@ -15,6 +15,8 @@ use crate::{Configs, Detectors};
 pub struct Limits {
     /// Identities one partition keeps.
     pub identities: usize,
+    /// Identities first seen within a day that one partition keeps, of those that nobody declared.
+    pub newcomers: usize,
     /// Event ids one partition keeps in ten minutes to recognise duplicates by.
     pub duplicates: usize,
 }
@@ -23,6 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             identities: 1_000_000,
+            newcomers: 100_000,
             duplicates: 1_000_000,
         }
     }

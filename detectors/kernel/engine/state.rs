@@ -55,7 +55,7 @@ impl Engine {
             codec::encode(&self.storms, &mut payload);
             write(&key, Some(&payload));
         }
-        codec::encode(&(&self.clock, self.common), &mut payload);
+        codec::encode(&(&self.clock, self.common, &self.shortfalls), &mut payload);
         write(codec::META, Some(&payload));
     }
 
@@ -77,7 +77,8 @@ impl Engine {
         match Key::read(key) {
             None => return Err(failed(UNKNOWN.to_owned())),
             Some(Key::Meta) => {
-                (self.clock, self.common) = codec::decode(payload).map_err(failed)?;
+                (self.clock, self.common, self.shortfalls) =
+                    codec::decode(payload).map_err(failed)?;
             }
             Some(Key::Storms) => self.storms = codec::decode(payload).map_err(failed)?,
             Some(Key::Name(symbol)) => {
@@ -161,7 +162,8 @@ impl Engine {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut payload = Vec::new();
-        codec::encode(&(&self.clock, self.common, &self.storms), &mut payload);
+        let shared = (&self.clock, self.common, &self.storms, &self.shortfalls);
+        codec::encode(&shared, &mut payload);
         hash.update(&payload);
         for entry in self.identities.sorted() {
             hash.update(entry.name());

@@ -69,8 +69,13 @@ impl Record {
     }
 }
 
+/// What identity `who` is called: three issuers have them.
+pub(crate) fn name(who: u64) -> String {
+    format!("team-{}/svc-{who}", who % 3)
+}
+
 /// Six weeks of eight identities with habits, disorder, duplicates, stragglers, future stamps,
-/// heartbeats, inventory news, bursts and new tools.
+/// heartbeats, inventory news, bursts, new tools, and others that are seen for a day at most.
 pub(crate) fn log(seed: u64) -> Vec<Record> {
     let mut dice = Dice(seed);
     let mut records = Vec::new();
@@ -82,12 +87,16 @@ pub(crate) fn log(seed: u64) -> Vec<Record> {
         if who < 4 && !(8..18).contains(&hour) && dice.roll(400) > 0 {
             continue;
         }
+        let mut identity = name(who);
+        if dice.roll(40) == 0 {
+            identity = format!("mint-{}/job-{}-{who}", dice.roll(4), now.day());
+        }
         let mut act = |ts: Timestamp, uid: u64, action: u64| {
             records.push(Record::Act {
                 ts,
                 received: uid.is_multiple_of(2).then_some(now),
                 uid: uid.to_string(),
-                identity: format!("svc-{who}"),
+                identity: identity.clone(),
                 action: format!("{}{action}", if who == 1 { "o" } else { "a" }),
                 session: format!("{}", now.hour() / 2),
             });
@@ -115,7 +124,7 @@ pub(crate) fn log(seed: u64) -> Vec<Record> {
                     group: (dice.roll(3) > 0).then(|| format!("group-{}", dice.roll(2))),
                     ..Declared::default()
                 };
-                records.push(Record::Inventory(format!("svc-{who}"), Some(declared)));
+                records.push(Record::Inventory(identity, Some(declared)));
                 // Others are declared, or not any more, that never do anything.
                 let declared = (dice.roll(2) == 0).then(Declared::default);
                 records.push(Record::Inventory(format!("idle-{}", who % 2), declared));

@@ -1,10 +1,12 @@
 //! Where the alerts go: as text to a person, or as NDJSON to a file or a pipe.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 
-use nhiwatch_detectors::kernel::alert::Alert;
+use nhiwatch_detectors::kernel::alert::{Alert, IncidentId};
+use nhiwatch_detectors::kernel::detector::Severity;
 
 use crate::alert::{native, person};
 use crate::failure::Failure;
@@ -12,10 +14,12 @@ use crate::files::STDIN;
 
 /// Where alerts are written, and how.
 pub(super) enum Output {
-    /// Each new alert as text on standard output.
+    /// Each new alert, and each that has become more severe, as text on standard output.
     Person {
         /// Whether with colours.
         colour: bool,
+        /// The severity at which each incident was last shown.
+        shown: HashMap<IncidentId, Severity>,
     },
     /// Nowhere: what was raised does not matter.
     Nowhere,
@@ -34,7 +38,8 @@ impl Output {
         let Some(path) = alerts else {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
             let colour = !plain && io::stdout().is_terminal();
-            return Ok(Self::Person { colour });
+            let shown = HashMap::new();
+            return Ok(Self::Person { colour, shown });
         };
         let stdout = path.as_os_str() == STDIN;
         let to: Box<dyn Write> = if stdout {
@@ -54,12 +59,17 @@ impl Output {
     pub(super) fn alert(&mut self, alert: &Alert) -> io::Result<()> {
         match self {
             Self::Native { to, .. } => writeln!(to, "{}", native(alert)),
-            Self::Person { colour } if alert.revision == 1 => {
+            Self::Person { colour, shown } => {
+                let severity = Some(alert.severity);
+                if severity <= shown.get(&alert.id).copied() {
+                    return Ok(());
+                }
+                shown.insert(alert.id, alert.severity);
                 let mut out = io::stdout().lock();
                 writeln!(out, "{}", person(alert, *colour))?;
                 out.flush()
             }
-            Self::Person { .. } | Self::Nowhere => Ok(()),
+            Self::Nowhere => Ok(()),
         }
     }
 

@@ -142,10 +142,7 @@ impl Report {
         }
         if evicted > 0 {
             let evicted = counted(evicted, "identity", "identities");
-            writeln!(
-                text,
-                "  forgotten   {evicted}, to stay within `limits.identities`"
-            )?;
+            writeln!(text, "  forgotten   {evicted}, to stay within `limits`")?;
         }
         Ok(())
     }

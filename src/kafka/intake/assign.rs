@@ -17,8 +17,18 @@ use crate::config::{Profile, Start};
 use crate::kafka::assignment::Rebalance;
 use crate::kafka::{offsets, settings};
 use crate::service::Service;
-use crate::shard::Teardown;
+use crate::shard::{ACCEPT, Teardown};
 use crate::wire::control::Control;
+
+/// Where to read.
+struct Beginning {
+    /// Partitions with the next offset of each.
+    list: TopicPartitionList,
+    /// Whether one of them had no committed offset that it goes on at.
+    new: bool,
+    /// Topic, partition and number of records that are given up, as was accepted.
+    given_up: Vec<(String, i32, i64)>,
+}
 
 impl<'s> Intake<'s> {
     /// Carries out what the group has decided.
@@ -45,7 +55,12 @@ impl<'s> Intake<'s> {
     }
 
     fn assign(&mut self, partitions: &TopicPartitionList) -> Result<(), Teardown> {
-        let list = self.begin(partitions)?;
+        let missing = self.missing_topics()?;
+        let Beginning {
+            list,
+            new,
+            given_up,
+        } = self.begin(partitions, &missing)?;
         // Before any event goes, every name must be known.
         self.aliases = self.service.inventory.aliases().clone();
         let topic = &self.service.config.topics.inventory;
@@ -75,6 +90,20 @@ impl<'s> Intake<'s> {
         self.lanes
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         self.drain_main_queue()?;
+        if new {
+            // Before anything is written each has an offset: else one that begins at its end and stays quiet would begin there
+            // again after a restart, and what was written, or given up, without any would look as if offsets were lost.
+            self.transaction.begin()?;
+            self.commit()?;
+        }
+        for (topic, partition, lost) in given_up {
+            self.service.loss.settle(&topic, partition);
+            self.service.metrics.lost(lost);
+        }
+        // Who reads nothing leaves it to those who do.
+        if self.announces && !self.lanes.is_empty() {
+            self.announce()?;
+        }
         tracing::info!(partitions = self.lanes.len(), "intake reads");
         self.service.health.set_ready(PART);
         Ok(())
@@ -102,53 +131,129 @@ impl<'s> Intake<'s> {
         Ok(())
     }
 
-    /// `partitions` with the offsets at which to go on, or begin.
-    fn begin(&self, partitions: &TopicPartitionList) -> Result<TopicPartitionList, Teardown> {
+    /// Where to go on with `partitions` of topics that are not `missing`, or begin.
+    fn begin(
+        &self,
+        partitions: &TopicPartitionList,
+        missing: &[&str],
+    ) -> Result<Beginning, Teardown> {
         let config = &self.service.config;
         let demo = config.profile == Profile::Demo;
-        let missing = self.missing_topics()?;
         let committed = if demo || partitions.count() == 0 {
             partitions.clone()
         } else {
             offsets::committed(&self.consumer, partitions, 4)?
         };
-        let mut list = TopicPartitionList::new();
-        for element in committed.elements() {
+        // A topic may be deleted before the group has noticed.
+        let there = |topic: &str| !missing.contains(&topic);
+        let elements = committed.elements().into_iter();
+        let elements: Vec<_> = elements.filter(|element| there(element.topic())).collect();
+        let is_new = |offset| !demo && !matches!(offset, Offset::Offset(_));
+        let new = elements.iter().any(|element| is_new(element.offset()));
+        let written = new && self.has_written()?;
+        // Whether all that the group knew is gone.
+        let forgotten = written && !self.has_past()?;
+        let (mut list, mut given_up) = (TopicPartitionList::new(), Vec::new());
+        for element in elements {
             let (topic, partition) = (element.topic(), element.partition());
-            // A topic may be deleted before the group has noticed.
-            if missing.contains(&topic) {
-                continue;
-            }
+            // What is declared holds from the beginning, wherever the events begin.
+            let raw = config.sources.iter().any(|source| source.topic == topic);
+            let accepted = self.service.loss.accepted(topic, partition);
             let next = match element.offset() {
                 Offset::Offset(next) => {
-                    let place = (partition, next);
-                    let group = settings::INTAKE_GROUP;
-                    offsets::available(&self.consumer, self.service, group, topic, place)?
+                    let accepted = accepted.map(|start| if raw { start } else { Start::Earliest });
+                    let (group, place) = (settings::INTAKE_GROUP, (partition, next));
+                    let on = offsets::available(&self.consumer, accepted, group, topic, place)?;
+                    if on != next {
+                        // Of what was cut off or made anew nobody knows what it held.
+                        given_up.push((topic.to_owned(), partition, (on - next).max(0)));
+                    }
+                    on
                 }
                 _ if demo => 0,
                 _ => {
-                    // What is declared holds from the beginning, wherever the events begin.
-                    let raw = config.sources.iter().any(|source| source.topic == topic);
-                    let start = if raw { config.start } else { Start::Earliest };
+                    let start = match accepted.filter(|_| written) {
+                        _ if !raw => Start::Earliest,
+                        Some(start) => {
+                            tracing::warn!(topic, partition, ?start, "goes on without an offset");
+                            given_up.push((topic.to_owned(), partition, 0));
+                            start
+                        }
+                        None if forgotten => return Err(self.forgotten(topic)),
+                        None => config.start,
+                    };
                     offsets::first(self.client, topic, start, partition)?
                 }
             };
             list.add_partition_offset(topic, partition, Offset::Offset(next))
                 .map_err(Teardown::during("assigning"))?;
         }
-        Ok(list)
+        Ok(Beginning {
+            list,
+            new: new || !given_up.is_empty(),
+            given_up,
+        })
     }
 
-    /// Says which topics do not exist, and gives them; those that do are read meanwhile.
-    pub(super) fn missing_topics(&self) -> Result<Vec<&'s str>, Teardown> {
+    /// Whether the group has committed an offset of any topic that the intake reads.
+    fn has_past(&self) -> Result<bool, Teardown> {
+        let mut all = TopicPartitionList::new();
+        for (topic, partitions) in self.topics()? {
+            all.add_partition_range(&topic, 0, partitions - 1);
+        }
+        let committed = offsets::committed(&self.consumer, &all, 4)?;
+        let elements = committed.elements();
+        let mut offsets = elements.iter().map(|element| element.offset());
+        Ok(offsets.any(|offset| matches!(offset, Offset::Offset(_))))
+    }
+
+    /// Whether anything was ever written to the event log.
+    fn has_written(&self) -> Result<bool, Teardown> {
+        let events = &self.service.config.topics.events;
+        for partition in 0..self.partitions {
+            let (_, end) = self
+                .consumer
+                .fetch_watermarks(events, partition, offsets::TIMEOUT)
+                .map_err(Teardown::during("asking where the event log ends"))?;
+            if end > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Why it does not begin with `topic`, of which is not known any more what was passed on.
+    fn forgotten(&self, topic: &str) -> Teardown {
+        let (group, events) = (settings::INTAKE_GROUP, &self.service.config.topics.events);
+        Teardown::Refused(format!(
+            "group {group} has no committed offset, but {events} holds records: the offsets have expired or were deleted, \
+             or others write there too. Which records of {topic} were passed on is not known. To pass on all that it still \
+             holds, or only what comes from now on, {ACCEPT}"
+        ))
+    }
+
+    /// Every topic that the intake reads and that is there, with its number of partitions.
+    fn topics(&self) -> Result<Vec<(String, i32)>, Teardown> {
         let metadata = self
             .consumer
             .fetch_metadata(None, offsets::TIMEOUT)
             .map_err(Teardown::during("asking which topics there are"))?;
-        let there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
+        let reads: Vec<&str> = contents(self.service)?.map(|(name, _)| name).collect();
+        let topics = metadata.topics().iter();
+        let topics = topics.filter(|topic| reads.contains(&topic.name()));
+        let count = |partitions: usize| i32::try_from(partitions).unwrap_or(i32::MAX);
+        Ok(topics
+            .map(|topic| (topic.name().to_owned(), count(topic.partitions().len())))
+            .collect())
+    }
+
+    /// Says which topics do not exist, and gives them; those that do are read meanwhile.
+    pub(super) fn missing_topics(&self) -> Result<Vec<&'s str>, Teardown> {
+        let there = self.topics()?;
+        let is_there = |name: &str| there.iter().any(|(there, _)| there == name);
         let missing: Vec<&str> = contents(self.service)?
             .map(|(name, _)| name)
-            .filter(|name| !there(name))
+            .filter(|name| !is_there(name))
             .collect();
         if missing.is_empty() {
             self.service.health.set_ready(TOPICS);
