@@ -46,8 +46,39 @@ fn wrong_usage_exits_with_2() {
         err,
         "error: no detector is called `offhours`; did you mean `off-hours`?\n"
     );
-    let (code, _, err) = nhiwatch(&["--log-level", "a=b=c", "detectors"]);
-    assert_eq!(code, 2, "{err}");
+    for level in ["a=b=c", "banana"] {
+        let (code, _, err) = nhiwatch(&["--log-level", level, "detectors"]);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("try info"), "{err}");
+    }
+}
+
+#[test]
+fn check_tells_what_is_wrong_with_every_file_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("inventory.yaml"), "identities:\n  - {tier: 1}\n").unwrap();
+    let config = format!(
+        "calendars: {{directory: {}}}\ninventory: {}\n",
+        at("nowhere"),
+        at("inventory.yaml")
+    );
+    std::fs::write(at("nhiwatch.yaml"), config).unwrap();
+    let (code, _, err) = nhiwatch(&["check", "--config", &at("nhiwatch.yaml")]);
+    assert_eq!(code, 1, "{err}");
+    for part in ["calendars.directory", "inventory.yaml:2"] {
+        assert!(err.contains(part), "{err}");
+    }
+}
+
+#[test]
+fn what_can_never_reach_kafka_ends_run_at_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = "kafka: {security: {protocol: ssl, ca_file: /nowhere/ca.pem}}\nhttp: {listen: \"127.0.0.1:0\"}\n";
+    std::fs::write(file.path(), config).unwrap();
+    let (code, _, err) = nhiwatch(&["run", "--config", &file.path().display().to_string()]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("ca_file: /nowhere/ca.pem"), "{err}");
 }
 
 #[test]

@@ -98,6 +98,8 @@ fn each_bad_file_is_told_what_is_wrong() {
         "tag",
         "budget",
         "limits",
+        "librdkafka",
+        "misspelt",
     ] {
         insta::assert_snapshot!(name, told(name));
     }
@@ -105,7 +107,7 @@ fn each_bad_file_is_told_what_is_wrong() {
 
 #[test]
 fn a_secret_is_never_shown() {
-    for name in ["secrets", "unclosed"] {
+    for name in ["secrets", "unclosed", "librdkafka"] {
         let told = told(name);
         assert!(!told.contains("hunter2"), "{told}");
     }
@@ -162,7 +164,7 @@ proptest::proptest! {
 
 #[test]
 fn values_are_read_as_their_types_want_them() {
-    let text = "kafka:\n  commit_interval: 1s\n  librdkafka: {fetch.wait.max.ms: 50, x: true}\n  \
+    let text = "kafka:\n  commit_interval: 1s\n  librdkafka: {fetch.wait.max.ms: 50, log.connection.close: true}\n  \
                 security: {protocol: sasl_ssl, mechanism: PLAIN, username: 7, sasl_password: {env: P}}\n\
                 detectors:\n  off-hours: {mode: off, config: {p_max: 1e-4}}\n";
     let config = Config::parse(text, None).unwrap();

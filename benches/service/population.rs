@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::measure::{Work, fill, null, restart, serve, weigh};
 use super::{Bench, say};
-use rand::SeedableRng;
+use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Uniform, Zipf};
 
@@ -47,15 +47,18 @@ pub(crate) enum Skew {
     Uniform,
     /// The busiest twice as often as the second, three times as often as the third.
     Zipf,
+    /// The same one in nine cases of ten, else anybody.
+    One,
 }
 
 impl Skew {
-    pub(crate) const ALL: [Self; 2] = [Self::Uniform, Self::Zipf];
+    pub(crate) const ALL: [Self; 3] = [Self::Uniform, Self::Zipf, Self::One];
 
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
             Self::Zipf => "Zipf",
+            Self::One => "one, nine times of ten",
         }
     }
 }
@@ -75,6 +78,8 @@ pub(crate) fn population(
     let mut who = || match skew {
         Skew::Uniform => uniform.sample(&mut dice) as usize,
         Skew::Zipf => zipf.sample(&mut dice) as usize - 1,
+        Skew::One if dice.random_bool(0.9) => 0,
+        Skew::One => uniform.sample(&mut dice) as usize,
     };
     let first = (0..identities).collect::<Vec<_>>().into_iter();
     let all: Vec<usize> = first.chain((0..events).map(|_| who())).collect();

@@ -14,12 +14,14 @@ use super::{Bench, say};
 /// Measures a kill of a service that knows so many identities as each of `sizes` says, while events of them come.
 pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
     say(&format!(
-        "\nSIGKILL while {OFFERED} events a second come\n\n| identities | state_cache | state records read | of them from \
-         disk | seconds of restoring | events taken in again | seconds from the start to the first new event | seconds from SIGTERM to the end |\n\
-         |---|---|---|---|---|---|---|---|"
+        "\nSIGKILL while {OFFERED} events a second come, so many times: the middle and the most\n\n| identities | \
+         state_cache | kills | state records read | of them from disk | seconds of restoring | events taken in again | \
+         seconds from the start to the first new event | seconds from SIGTERM to the end |\n\
+         |---|---|---|---|---|---|---|---|---|"
     ));
+    let kills = if bench.quick { 1 } else { KILLS };
     for size in sizes {
-        let records = population(*size, OFFERED * 60, Skew::Uniform)?;
+        let records = population(*size, OFFERED * SECONDS * (kills + 1), Skew::Uniform)?;
         let (known, offered) = records.split_at(*size);
         for keeps in [false, true] {
             let folder = tempfile::tempdir()?;
@@ -36,13 +38,13 @@ pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
             let row = std::thread::scope(|scope| {
                 let offering =
                     scope.spawn(|| offer(&topics.client, topics.input(), offered, &done));
-                let row = kill(life, &path);
+                let row = kill(life, &path, kills);
                 done.store(true, Ordering::Release);
                 offering.join().ok().context("the producer panicked")??;
                 row
             })?;
             let keeps = if keeps { "yes" } else { "no" };
-            say(&format!("| {size} | {keeps} | {row} |"));
+            say(&format!("| {size} | {keeps} | {kills} | {row} |"));
             topics.delete()?;
         }
     }
@@ -68,27 +70,43 @@ fn offer(
     Ok(())
 }
 
-/// Kills the service after a while, starts it again, lets it end, and says what that took.
-fn kill(life: Life, config: &std::path::Path) -> Result<String> {
-    std::thread::sleep(BEFORE);
-    drop(life);
-    let begun = Instant::now();
-    let life = Life::start(config)?;
-    let restored = life.line("state restored")?;
-    life.line("first new event after the start")?;
-    let seconds = begun.elapsed().as_secs_f64();
+/// Kills the service so many times after a while and starts it again, then lets it end, and says what that took.
+fn kill(mut life: Life, config: &std::path::Path, kills: usize) -> Result<String> {
+    let mut figures: [Vec<f64>; 5] = Default::default();
+    for _ in 0..kills {
+        std::thread::sleep(BEFORE);
+        drop(life);
+        let begun = Instant::now();
+        life = Life::start(config)?;
+        let restored = life.line("state restored")?;
+        life.line("first new event after the start")?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let number = |name: &str| restored[name].as_f64().context("a number");
+        let again = number("next")? - number("stored")?;
+        let (records, copied) = (number("records")?, number("copied")?);
+        let row = [records, copied, number("seconds")?, again, seconds];
+        for (figures, figure) in figures.iter_mut().zip(row) {
+            figures.push(figure);
+        }
+    }
     std::thread::sleep(BEFORE);
     let ending = life.end()?;
-    let number = |name: &str| restored[name].as_i64().context("a number");
-    let again = number("next")? - number("stored")?;
-    let restoring = restored["seconds"].as_f64().context("seconds")?;
-    let (records, copied) = (number("records")?, number("copied")?);
+    let [records, copied, restoring, again, seconds] = figures.map(|mut figures| {
+        figures.sort_by(f64::total_cmp);
+        let at = |at: usize| figures.get(at).copied().unwrap_or_default();
+        (at(kills / 2), at(kills - 1))
+    });
     Ok(format!(
-        "{records} | {copied} | {restoring:.1} | {again} | {seconds:.1} | {ending:.1}"
+        "{:.0} | {:.0} | {:.1}, {:.1} | {:.0}, {:.0} | {:.1}, {:.1} | {ending:.1}",
+        records.0, copied.0, restoring.0, restoring.1, again.0, again.1, seconds.0, seconds.1
     ))
 }
 
 /// Events a second.
 const OFFERED: usize = 10_000;
+/// How often a service is killed.
+const KILLS: usize = 20;
+/// How long one kill takes, with all that comes before it.
+const SECONDS: usize = 25;
 /// How long the service works before it is killed, and before it is asked to end.
 const BEFORE: Duration = Duration::from_secs(13);

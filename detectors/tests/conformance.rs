@@ -136,6 +136,23 @@ fn every_detector_sees_the_attack_on_its_page_and_says_what_it_expected() {
 }
 
 #[test]
+fn what_an_alert_rests_on_is_explained() {
+    let page = include_str!("../../docs/alerts.md");
+    let mut names = 0;
+    for card in CARDS {
+        let mut world = World::new(&configs(Mode::Alert));
+        for alert in run(&mut world, &attack(card).story).unwrap() {
+            for (name, _) in &alert.finding.evidence {
+                let summand = name.contains(": ");
+                assert!(summand || page.contains(&format!("`{name}`")), "{name}");
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 20, "{names}");
+}
+
+#[test]
 fn a_detector_in_shadow_finds_the_same_first_and_changes_nothing() {
     for (index, card) in CARDS.iter().enumerate() {
         let [shadow, off] = [Mode::Shadow, Mode::Off].map(|mode| {

@@ -16,9 +16,9 @@ fn run(scenario: &str) -> Result<(), String> {
 const HEADINGS: [&str; 7] = [
     "What it detects",
     "Why it matters",
+    "What to do",
     "How it decides",
     "When it is wrong",
-    "What to do",
     "Options",
     "Scenarios",
 ];

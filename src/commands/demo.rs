@@ -35,11 +35,11 @@ use crate::{alert, http};
 /// stubs: this shows detection, and proves nothing about exactly-once.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// Identities of the bank
+    /// Identities of the bank, 10 to 2000
     #[arg(long, env = "NHIWATCH_IDENTITIES", default_value_t = 30, value_name = "N",
           value_parser = clap::value_parser!(u32).range(10..=2000))]
     identities: u32,
-    /// Days to simulate
+    /// Days to simulate, 30 to 365
     #[arg(long, env = "NHIWATCH_DAYS", default_value_t = 42, value_name = "D",
           value_parser = clap::value_parser!(u32).range(30..=365))]
     days: u32,

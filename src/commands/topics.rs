@@ -71,9 +71,10 @@ pub fn run(args: &TopicsArgs) -> Result<ExitCode, Failure> {
         false => runtime.block_on(topics::found(&client, &raw, brokers))?,
     };
     for topic in found.iter().chain(&raw) {
-        let partitions = topic
-            .partitions
-            .map_or("missing".to_owned(), |n| format!("{n} partitions"));
+        let partitions = topic.partitions.map_or("missing".to_owned(), |n| match n {
+            1 => "1 partition".to_owned(),
+            n => format!("{n} partitions"),
+        });
         let (name, copies) = (&topic.name, topic.replication);
         let cleanup = topic.cleanup.as_deref().unwrap_or("policy not to be seen");
         say(&format!(

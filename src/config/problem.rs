@@ -122,7 +122,7 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
-/// Whether what stands under `key` must not be shown.
+/// Whether what stands under `key` is a secret.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     ["jaas", "passphrase", "password", "secret"]
@@ -130,8 +130,14 @@ pub(super) fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-/// `text` with stars for everything that stands under a key that looks like a secret's; places
-/// stay what they are.
+/// Whether what comes after a colon with this `before` it must not be shown: a key with a dot is one of
+/// librdkafka's, and a misspelt one may be a secret's.
+fn is_hidden(before: &str) -> bool {
+    let key = before.rsplit([' ', '{', ',']).next();
+    is_secret(before) || key.is_some_and(|key| key.contains('.'))
+}
+
+/// `text` with stars for everything that must not be shown; places stay what they are.
 fn masked(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut under = None;
@@ -142,7 +148,7 @@ fn masked(text: &str) -> String {
             Some(outer) if blank || indent > outer => indent,
             _ => match line
                 .match_indices(':')
-                .find(|(colon, _)| is_secret(&line[..*colon]))
+                .find(|(colon, _)| is_hidden(&line[..*colon]))
             {
                 Some((colon, _)) => {
                     under = Some(indent);
@@ -247,17 +253,17 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_masked_and_places_stay() {
-        let text = "kafka:\n  sasl_password: hünter2\n  key_password: >\n    multi\n    line\n\n  x: {password: a, b: c}\ny: 1\n";
+        let text = "kafka:\n  sasl_password: hünter2\n  key_password: >\n    multi\n    line\n\n  x: {password: a, b: c}\ny: 1\nlibrdkafka:\n  ssl.key.passwrd: hunter3\n";
         let masked = masked(text);
         assert_eq!(masked.len(), text.len());
-        for part in ["nter2", "multi", "line", "a, b"] {
+        for part in ["nter2", "multi", "line", "a, b", "hunter3"] {
             assert!(!masked.contains(part), "{masked}");
         }
         for part in [
             "kafka:\n",
             "sasl_password: *",
             "\n  x: {password: *",
-            "\ny: 1\n",
+            "\ny: 1\nlibrdkafka:\n  ssl.key.passwrd: *",
         ] {
             assert!(masked.contains(part), "{masked}");
         }

@@ -3,6 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+
 use super::problem::{Problem, is_secret};
 use super::read::nearest;
 use super::tree::{Content, Node};
@@ -136,8 +140,9 @@ impl Check<'_> {
     fn roles(&mut self, config: &Config) {
         let roles = &config.roles;
         let message = "this process would do nothing";
+        let misspelt = self.given.find(&["roles", "0"]).is_some();
         self.demand(
-            roles.intake || roles.watch,
+            roles.intake || roles.watch || misspelt,
             &["roles"],
             message,
             "name `intake`, `watch` or both",
@@ -237,6 +242,21 @@ impl Check<'_> {
                 let hint = "use `kafka.security`, which takes secrets from files or variables";
                 self.demand(false, &path, message, hint);
             }
+        }
+        for (key, value) in &kafka.librdkafka {
+            let refused = ClientConfig::new().set(key, value).create_native_config();
+            let Err(KafkaError::ClientConfig(reason, ..)) = refused else {
+                continue;
+            };
+            // Without the value: under a misspelt key it may be a secret.
+            let message = match reason {
+                RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => {
+                    format!("librdkafka has no setting `{key}`")
+                }
+                _ => format!("librdkafka does not take what is given for `{key}`"),
+            };
+            let hint = "librdkafka's CONFIGURATION.md lists its settings and what they take";
+            self.demand(false, &["kafka", "librdkafka", key], message, hint);
         }
     }
 

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::producer::BaseProducer;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::Kafka;
+use crate::config::{Kafka, Security};
 use crate::failure::Failure;
 
 /// Consumer group of the intake thread.
@@ -47,14 +51,21 @@ const ALIASES: &[(&str, &str)] = &[
 /// What every client needs: where the brokers are, who we are, and the user's own settings.
 ///
 /// # Errors
-/// Where a secret cannot be read.
+/// Where a secret cannot be read, or librdkafka refuses what is set.
 pub fn client(kafka: &Kafka) -> Result<ClientConfig, Failure> {
+    let mut client = given(kafka)?;
+    try_out(&client).map_err(|error| refusal(error, &kafka.security))?;
+    client.set("bootstrap.servers", &kafka.brokers);
+    Ok(client)
+}
+
+/// What `kafka` says, but for where the brokers are.
+fn given(kafka: &Kafka) -> Result<ClientConfig, Failure> {
     let mut client = ClientConfig::new();
     for (key, value) in &kafka.librdkafka {
         client.set(key, value);
     }
     client
-        .set("bootstrap.servers", &kafka.brokers)
         .set("client.id", format!("nhiwatch-{}", kafka.instance))
         .set("allow.auto.create.topics", "false");
     default(&mut client, CLIENT);
@@ -86,6 +97,44 @@ pub fn client(kafka: &Kafka) -> Result<ClientConfig, Failure> {
         }
     }
     Ok(client)
+}
+
+/// Makes a consumer and a producer of `client`, which has no brokers yet: what is refused would be so for ever.
+fn try_out(client: &ClientConfig) -> KafkaResult<()> {
+    let mut client = client.clone();
+    // That there are no brokers is not worth a line.
+    client.set_log_level(RDKafkaLogLevel::Emerg);
+    reader(&client, "read_committed").create::<BaseConsumer>()?;
+    producer(&client, "nhiwatch").create::<BaseProducer>()?;
+    Ok(())
+}
+
+/// Why librdkafka refuses what is set, without any value: it may be a secret under a misspelt key.
+fn refusal(error: KafkaError, security: &Security) -> Failure {
+    let reason = match error {
+        KafkaError::ClientConfig(_, _, key, _) => {
+            format!("it does not take what is given for `{key}`")
+        }
+        KafkaError::ClientCreation(reason) => reason,
+        error => error.to_string(),
+    };
+    let files = [
+        ("ca_file", &security.ca_file),
+        ("certificate_file", &security.certificate_file),
+        ("key_file", &security.key_file),
+    ];
+    let files: Vec<_> = files
+        .into_iter()
+        .filter_map(|(key, file)| Some(format!("{key}: {}", file.as_ref()?.display())))
+        .collect();
+    let cure = match &files[..] {
+        [] => "mend `kafka.librdkafka` or `kafka.security`".to_owned(),
+        files => format!(
+            "mend `kafka.librdkafka`, or `kafka.security` with its files ({})",
+            files.join(", ")
+        ),
+    };
+    Failure::Environment(format!("librdkafka makes no client: {reason}; {cure}"))
 }
 
 /// A consumer of `topics` that is a static member `member` of `group`.
@@ -176,15 +225,13 @@ fn default(client: &mut ClientConfig, settings: &[(&str, &str)]) {
 mod tests {
     use std::path::PathBuf;
 
-    use rdkafka::consumer::BaseConsumer;
-
     use super::*;
-    use crate::config::{Config, Mechanism, SET_BY_NHIWATCH, Secret};
+    use crate::config::{Config, Mechanism, Protocol, SET_BY_NHIWATCH, Secret};
 
     const SESSION: Duration = Duration::from_secs(45);
 
     fn every(kafka: &Kafka) -> [ClientConfig; 4] {
-        let client = client(kafka).unwrap();
+        let client = given(kafka).unwrap();
         let consumer = consumer(&client, "g", "m", &["t"], SESSION);
         let reader = reader(&client, "read_committed");
         let producer = producer(&client, "id");
@@ -241,6 +288,25 @@ mod tests {
                 assert_eq!(client.get(name), Some("7"), "{name}");
                 assert!(name == key || client.get(key).is_none(), "{key} and {name}");
             }
+        }
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused_with_its_place_and_without_its_value() {
+        let mut kafka = Kafka::default();
+        let why = |kafka: &Kafka| client(kafka).unwrap_err().to_string();
+        kafka.security.protocol = Protocol::Ssl;
+        kafka.security.ca_file = Some("/nowhere/ca.pem".into());
+        assert!(
+            why(&kafka).contains("ca_file: /nowhere/ca.pem"),
+            "{}",
+            why(&kafka)
+        );
+        kafka.security = Security::default();
+        for (key, value) in [("ssl.key.passwrd", "hunter2"), ("max.in.flight", "1000")] {
+            kafka.librdkafka = [(key.to_owned(), value.to_owned())].into();
+            let why = why(&kafka);
+            assert!(why.contains(key) && !why.contains(value), "{why}");
         }
     }
 

@@ -8,6 +8,7 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::{Config, Profile};
@@ -81,24 +82,10 @@ pub async fn found(
     wanted: &[Wanted<'_>],
     brokers: &str,
 ) -> Result<Vec<Found>, Failure> {
-    let away = |error: rdkafka::error::KafkaError| {
-        use rdkafka::error::KafkaError::{ClientConfig, ClientCreation};
-        Failure::Environment(match error {
-            // Not what was set: it may be a secret under a misspelt key.
-            ClientConfig(_, reason, key, _) => {
-                format!(
-                    "Kafka's client refuses {key}: {reason}; mend it in `kafka.librdkafka` or `kafka.security`"
-                )
-            }
-            ClientCreation(reason) => {
-                format!(
-                    "Kafka's client cannot be made: {reason}; check the files and settings in `kafka.security`"
-                )
-            }
-            error => format!(
-                "no answer from Kafka at {brokers}: {error}; check `kafka.brokers` and that it runs"
-            ),
-        })
+    let away = |error: KafkaError| {
+        Failure::Environment(format!(
+            "no answer from Kafka at {brokers}: {error}; check `kafka.brokers` and that it runs"
+        ))
     };
     let consumer: BaseConsumer = client.create().map_err(away)?;
     let metadata = consumer

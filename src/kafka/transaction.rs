@@ -138,15 +138,6 @@ impl Transaction {
 impl Outbox for Transaction {
     /// Waits up to ten seconds where the queue is full.
     fn send(&self, record: &Outgoing<'_>) -> Result<(), Teardown> {
-        let headers = record
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: Some(*value),
-                })
-            });
         let asked_for = usize::from(record.partition.is_some());
         let mut outgoing: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(record.topic, asked_for);
@@ -159,8 +150,14 @@ impl Outbox for Transaction {
         if let Some(partition) = record.partition {
             outgoing = outgoing.partition(partition);
         }
+        // Of state, which is most of what is sent, there are none to make room for.
         if !record.headers.is_empty() {
-            outgoing = outgoing.headers(headers);
+            let headers = record.headers.iter();
+            let insert = |headers: OwnedHeaders, (key, value): &(&str, &str)| {
+                let value = Some(*value);
+                headers.insert(Header { key, value })
+            };
+            outgoing = outgoing.headers(headers.fold(OwnedHeaders::new(), insert));
         }
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {

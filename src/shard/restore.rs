@@ -192,9 +192,13 @@ fn contradiction(
     }
     let say = |offset: Option<i64>| offset.map_or("none".to_owned(), |o| o.to_string());
     let (offset, stored) = (say(committed), say(progress.map(|progress| progress.next)));
+    let gone = match committed {
+        None => "; a topic that is deleted takes the offset with it",
+        Some(_) => "",
+    };
     Teardown::Refused(format!(
-        "partition {partition}: group {GROUP} has committed offset {offset} of {events}, but the \
-         state in {state} goes on at {stored}; starting would lose or repeat events. Reset \
+        "partition {partition}: group {GROUP} has committed offset {offset} of {events}{gone}, but the \
+         state in {state} goes on at {stored}; starting would lose or repeat events. Unless {events} was made anew, reset \
          the group's offset to {stored} and delete every kafka.state_cache, or {ACCEPT} to go on with what there \
          is, or delete and recreate {state} and the group to learn anew",
     ))

@@ -253,7 +253,7 @@ fn the_report_does_not_call_an_old_identity_judged() {
     fs::write(file.path(), events).unwrap();
     let (_, _, err) = alerts_of(&[], &[file.path()]);
     assert!(
-        err.contains("tool-chain              0, 0 updates; knew too little to judge 4 times\n"),
+        err.contains("tool-chain              0, 0 updates, of 0 findings; knew too little to judge 4 times\n"),
         "{err}"
     );
     assert!(

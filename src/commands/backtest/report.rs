@@ -153,17 +153,19 @@ impl Report {
         for (index, card) in CARDS.iter().enumerate() {
             let none = Raised::default();
             let Raised { opened, updates } = self.alerts.get(card.name).unwrap_or(&none);
-            let (mut learning, mut panics) = (0, 0);
+            let (mut findings, mut learning, mut panics) = (0, 0, 0);
             for engine in replay.engines() {
                 let stats = &engine.stats().detectors[index];
+                findings += stats.findings;
                 learning += stats.learning;
                 panics += stats.panics;
             }
             write!(
                 text,
-                "  {:<18} {opened:>6}, {}; knew too little to judge {learning} times",
+                "  {:<18} {opened:>6}, {}, of {}; knew too little to judge {learning} times",
                 card.name,
                 counted(*updates, "update", "updates"),
+                counted(findings, "finding", "findings"),
             )?;
             if panics > 0 {
                 write!(text, ", FAILED {panics} times")?;
