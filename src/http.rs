@@ -1,6 +1,6 @@
 //! Metrics and health over HTTP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,8 +18,8 @@ use axum::routing::get;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::sync::oneshot::{Receiver, Sender, channel};
+use tokio::time::{Timeout, timeout};
 
 use crate::failure::Failure;
 use crate::metrics::Metrics;
@@ -120,15 +120,16 @@ pub async fn serve_on(
 }
 
 /// A listener that has few connections open at once, and none for long: who connects and says nothing
-/// must not use up the files the process may open.
+/// must not use up the files the process may open, nor keep a probe waiting.
 struct Few {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    /// The connections that are open, oldest first: one ends when its place is dropped.
+    places: VecDeque<Sender<()>>,
 }
 
 impl Few {
-    fn of(listener: TcpListener) -> Self {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+    const fn of(listener: TcpListener) -> Self {
+        let places = VecDeque::new();
         Self { listener, places }
     }
 }
@@ -138,13 +139,17 @@ impl Listener for Few {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // The semaphore is never closed, and so always gives a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
+        self.places.retain(|place| !place.is_closed());
+        if self.places.len() >= CONNECTIONS {
+            self.places.pop_front();
+        }
+        let (place, dropped) = channel();
+        self.places.push_back(place);
         let io = Brief {
             stream,
-            end: Box::pin(tokio::time::sleep(LIFETIME)),
-            _place: place,
+            end: Box::pin(timeout(LIFETIME, dropped)),
+            over: false,
         };
         (io, address)
     }
@@ -154,16 +159,17 @@ impl Listener for Few {
     }
 }
 
-/// A connection that ends after [`LIFETIME`], whatever it waits for.
+/// A connection that ends after [`LIFETIME`] or when its place is given to another, whatever it waits for.
 struct Brief {
     stream: TcpStream,
-    end: Pin<Box<Sleep>>,
-    _place: Option<OwnedSemaphorePermit>,
+    end: Pin<Box<Timeout<Receiver<()>>>>,
+    over: bool,
 }
 
 impl Brief {
     fn over(&mut self, context: &mut Context<'_>) -> bool {
-        self.end.as_mut().poll(context).is_ready()
+        self.over = self.over || self.end.as_mut().poll(context).is_ready();
+        self.over
     }
 }
 
@@ -211,7 +217,7 @@ impl AsyncWrite for Brief {
     }
 }
 
-/// Connections at once.
+/// Connections at once; the oldest gives way to the next.
 const CONNECTIONS: usize = 64;
 /// How long one may last: a scrape takes milliseconds.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -318,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn who_connects_and_says_nothing_does_not_keep_others_out_for_long() {
+    async fn who_connects_and_says_nothing_keeps_nobody_out() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let health = Arc::new(Health::default());
@@ -328,11 +334,15 @@ mod tests {
             let silent: Vec<TcpStream> = (0..=CONNECTIONS)
                 .map(|_| TcpStream::connect(address).unwrap())
                 .collect();
+            let asked = Instant::now();
             let answer = ask(address, "GET /healthz");
+            let taken = asked.elapsed();
             drop(silent);
-            answer
+            (answer, taken)
         });
-        assert!(answer.await.unwrap().contains("alive"));
+        let (answer, taken) = answer.await.unwrap();
+        assert!(answer.contains("alive"), "{answer}");
+        assert!(taken < LIFETIME / 2, "{taken:?}");
         server.abort();
     }
 

@@ -19,7 +19,11 @@ pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
          seconds from the start to the first new event | seconds from SIGTERM to the end |\n\
          |---|---|---|---|---|---|---|---|---|"
     ));
-    let kills = if bench.quick { 1 } else { KILLS };
+    let kills = match std::env::var("NHIWATCH_KILLS") {
+        Ok(kills) => kills.parse().context("NHIWATCH_KILLS is a number")?,
+        Err(_) if bench.quick => 1,
+        Err(_) => KILLS,
+    };
     for size in sizes {
         let records = population(*size, OFFERED * SECONDS * (kills + 1), Skew::Uniform)?;
         let (known, offered) = records.split_at(*size);
@@ -104,7 +108,7 @@ fn kill(mut life: Life, config: &std::path::Path, kills: usize) -> Result<String
 
 /// Events a second.
 const OFFERED: usize = 10_000;
-/// How often a service is killed.
+/// How often a service is killed, where `NHIWATCH_KILLS` does not say.
 const KILLS: usize = 20;
 /// How long one kill takes, with all that comes before it.
 const SECONDS: usize = 25;

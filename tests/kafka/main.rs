@@ -19,6 +19,7 @@ mod pair;
 #[path = "../poison/mod.rs"]
 mod poison;
 mod proxy;
+mod quiet;
 mod rights;
 mod service;
 mod sharing;
