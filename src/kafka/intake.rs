@@ -275,6 +275,13 @@ impl<'s> Intake<'s> {
     fn pass(&mut self, taken: &Taken, now: Instant, wall: Timestamp) -> Result<(), Teardown> {
         for record in &taken.records {
             let partition = partition::of(&record.key, self.partitions);
+            // What others have brought; never ahead of the record itself, whose time may be wrong.
+            let time = self.merge.time(now, false).min(record.ts);
+            if let Some(time) = time
+                && self.pulse.is_behind(partition, time, now)
+            {
+                self.tell_time(partition, time)?;
+            }
             let kind = record
                 .control
                 .map(|control| (control::HEADER, control.word()));
@@ -305,16 +312,22 @@ impl<'s> Intake<'s> {
         };
         for partition in self.pulse.due(time, now) {
             self.transaction.begin()?;
-            let value = serde_json::json!({"ts": time.rfc3339()}).to_string();
-            self.transaction.send(&Outgoing {
-                topic: &self.service.config.topics.events,
-                partition: Some(partition),
-                key: None,
-                value: Some(value.as_bytes()),
-                headers: &[(control::HEADER, Control::Heartbeat.word())],
-            })?;
-            self.beats += 1;
+            self.tell_time(partition, time)?;
         }
+        Ok(())
+    }
+
+    /// Writes a heartbeat.
+    fn tell_time(&mut self, partition: i32, time: Timestamp) -> Result<(), Teardown> {
+        let value = serde_json::json!({"ts": time.rfc3339()}).to_string();
+        self.transaction.send(&Outgoing {
+            topic: &self.service.config.topics.events,
+            partition: Some(partition),
+            key: None,
+            value: Some(value.as_bytes()),
+            headers: &[(control::HEADER, Control::Heartbeat.word())],
+        })?;
+        self.beats += 1;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nhiwatch_detectors::kernel::time::Timestamp;
+use nhiwatch_detectors::kernel::time::{Span, Timestamp};
 
 /// When each partition was last written to.
 #[derive(Debug)]
@@ -32,6 +32,18 @@ impl Pulse {
         }
     }
 
+    /// Whether `partition`, to which a record goes next, is to be told before that it is `time`: all that was written there is
+    /// much older, as where a backlog is read faster than time passes. By that it is written to.
+    pub(super) fn is_behind(&mut self, partition: i32, time: Timestamp, now: Instant) -> bool {
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        let last = self.0.get(index);
+        let behind = last.is_some_and(|last| last.ts.is_none_or(|ts| ts.plus(GAP) < time));
+        if behind {
+            self.wrote(partition, time, now);
+        }
+        behind
+    }
+
     /// The partitions silent for ten seconds whose time is behind `time`; each is written to by that.
     pub(super) fn due(&mut self, time: Timestamp, now: Instant) -> Vec<i32> {
         let mut due = Vec::new();
@@ -51,6 +63,8 @@ impl Pulse {
 
 /// After so long without a record, a partition is told the time.
 const SILENCE: Duration = Duration::from_secs(10);
+/// Before a record that comes after so long in event time, a partition is told the time.
+const GAP: Span = Span::MINUTE.times(10);
 
 #[cfg(test)]
 mod tests {
@@ -67,5 +81,19 @@ mod tests {
         assert_eq!(pulse.due(at(100), after(12)), [1]);
         assert!(pulse.due(at(100), after(40)).is_empty());
         assert_eq!(pulse.due(at(101), after(41)), [0, 1]);
+    }
+
+    #[test]
+    fn a_partition_that_falls_behind_in_a_backlog_is_told_the_time_before_its_next_record() {
+        let now = Instant::now();
+        let at = |minutes: i64| Timestamp::from_seconds(1_790_000_000 + 60 * minutes);
+        let mut pulse = Pulse::new(1, now);
+        assert!(pulse.is_behind(0, at(0), now), "nothing was written");
+        assert!(!pulse.is_behind(0, at(0), now));
+        pulse.wrote(0, at(5), now);
+        assert!(!pulse.is_behind(0, at(15), now));
+        assert!(pulse.is_behind(0, at(16), now));
+        assert!(!pulse.is_behind(0, at(16), now));
+        assert!(!pulse.is_behind(7, at(99), now), "there is none");
     }
 }
