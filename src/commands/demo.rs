@@ -33,13 +33,14 @@ use crate::{alert, http};
 /// CloudTrail records, go to a raw topic there, and the service reads and watches them as it would on
 /// a real one. It keeps data in memory only and its transactions are
 /// stubs: this shows detection, and proves nothing about exactly-once.
+/// The bank has 10 to 2000 identities, and 30 to 365 days.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// Identities of the bank, 10 to 2000
+    /// Identities of the bank
     #[arg(long, env = "NHIWATCH_IDENTITIES", default_value_t = 30, value_name = "N",
           value_parser = clap::value_parser!(u32).range(10..=2000))]
     identities: u32,
-    /// Days to simulate, 30 to 365
+    /// Days to simulate
     #[arg(long, env = "NHIWATCH_DAYS", default_value_t = 42, value_name = "D",
           value_parser = clap::value_parser!(u32).range(30..=365))]
     days: u32,
