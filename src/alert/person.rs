@@ -205,8 +205,10 @@ fn how_sure(alert: &Alert) -> String {
         Some(p) => {
             let bits = p.bits();
             let risk = alert.risk.as_ref().map_or_else(String::new, |risk| {
+                let told = risk.bits >= risk.threshold && alert.severity == Severity::Low;
+                let rest = if told { ", and it was told before" } else { "" };
                 format!(
-                    "risk {:.1} bits, {:.1} make it medium; ",
+                    "risk {:.1} bits, {:.1} make it medium{rest}; ",
                     risk.bits, risk.threshold
                 )
             });
@@ -222,7 +224,7 @@ const NAMED_MAX: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::super::tests::{bare, closed_venue, sample, storm};
-    use super::{escape, person};
+    use super::{Severity, escape, person};
 
     #[test]
     fn an_alert_answers_who_what_when_why_and_how_sure() {
@@ -242,6 +244,15 @@ mod tests {
           events    e-2 and 1 more
           incident  abababababababababababababababab revision 2, 2 findings
         ");
+    }
+
+    #[test]
+    fn what_is_low_at_a_great_risk_says_why() {
+        let mut alert = sample();
+        let told = "make it medium, and it was told before;";
+        assert!(!person(&alert, false).contains(told));
+        alert.severity = Severity::Low;
+        assert!(person(&alert, false).contains(told));
     }
 
     #[test]
