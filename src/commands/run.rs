@@ -29,8 +29,8 @@ pub struct RunArgs {
     #[arg(long, short, env = "NHIWATCH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Go on where records were deleted before they were read, where committed offsets are gone, or where the stored state
-    /// and the log contradict each other: with the first record that is still there, or with the newest. Without it nhiwatch refuses to go on. It holds once for
-    /// each partition; leave it out again at the next start
+    /// and the log contradict each other: with the first record that is still there, or with the newest. Without it
+    /// nhiwatch refuses to go on. It holds once for each partition; leave it out again at the next start
     #[arg(long, env = "NHIWATCH_ACCEPT_DATA_LOSS", value_name = "WHERE")]
     accept_data_loss: Option<Start>,
 }
