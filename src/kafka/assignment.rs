@@ -29,6 +29,8 @@ pub enum Rebalance {
 #[derive(Debug, Default)]
 pub struct Assignments {
     pending: Mutex<Vec<Rebalance>>,
+    /// Whether the group waits until we have carried out what it decided last.
+    owed: AtomicBool,
     /// From now on partitions are given back at once: nobody polls any more who could.
     closing: AtomicBool,
 }
@@ -68,16 +70,46 @@ pub fn join(
     Ok(consumer)
 }
 
-/// Gives every partition back when it is dropped, by a panic too, so that the consumer can be closed: closing waits for an
-/// answer to a rebalance that was noted and not carried out.
+/// Reads the partitions of `list` from now on, as the group has decided.
+///
+/// # Errors
+/// Where the consumer refuses it.
+pub fn assign(
+    consumer: &BaseConsumer<Assignments>,
+    list: &TopicPartitionList,
+) -> Result<(), Teardown> {
+    consumer.context().owed.store(false, Ordering::Release);
+    let assigned = consumer.assign(list);
+    assigned.map_err(Teardown::during("assigning"))
+}
+
+/// Gives every partition back, as the group has decided.
+///
+/// # Errors
+/// Where the consumer refuses it.
+pub fn unassign(consumer: &BaseConsumer<Assignments>) -> Result<(), Teardown> {
+    consumer.context().owed.store(false, Ordering::Release);
+    let unassigned = consumer.unassign();
+    unassigned.map_err(Teardown::during("unassigning"))
+}
+
+/// Carries out what the group has decided when it is dropped, by a panic too, so that the consumer can be closed: closing
+/// waits for that. Each decision is carried out once: of a consumer that is closed librdkafka answers no further call.
 pub struct Leave<'c>(pub &'c BaseConsumer<Assignments>);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.0.context().closing.store(true, Ordering::Release);
-        if let Err(error) = self.0.unassign() {
-            tracing::debug!(%error, "giving partitions back while closing");
+        let context = self.0.context();
+        context.closing.store(true, Ordering::Release);
+        if context.owed.swap(false, Ordering::AcqRel) {
+            give_back(self.0);
         }
+    }
+}
+
+fn give_back(consumer: &BaseConsumer<Assignments>) {
+    if let Err(error) = consumer.unassign() {
+        tracing::debug!(%error, "giving partitions back while closing");
     }
 }
 
@@ -143,11 +175,9 @@ impl ConsumerContext for Assignments {
         partitions: &mut TopicPartitionList,
     ) {
         if self.closing.load(Ordering::Acquire) {
-            if let Err(error) = consumer.unassign() {
-                tracing::debug!(%error, "giving partitions back while closing");
-            }
-            return;
+            return give_back(consumer);
         }
+        self.owed.store(true, Ordering::Release);
         let rebalance = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalance::Assigned(partitions.clone())
         } else {

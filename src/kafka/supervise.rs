@@ -58,14 +58,14 @@ pub fn supervise(
                 tracing::warn!(part, %error, right, "torn down, starting again");
             }
         }
-        if started.elapsed() > Duration::from_secs(60) {
+        if started.elapsed() > LONGEST {
             pause = SHORTEST;
         }
         let until = Instant::now() + pause;
         while Instant::now() < until && !service.stopping() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        pause = (pause * 2).min(Duration::from_secs(15));
+        pause = (pause * 2).min(LONGEST);
     }
     Ok(())
 }
@@ -148,4 +148,6 @@ pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
 /// Who is thrown out by a namesake twice within so long ends.
 const NAMESAKE: Duration = Duration::from_secs(120);
 const SHORTEST: Duration = Duration::from_millis(250);
+/// The longest pause; whoever has worked for longer than that begins again as if for the first time.
+const LONGEST: Duration = Duration::from_secs(15);
 const ASK_EVERY: Duration = Duration::from_secs(3);

@@ -1,15 +1,16 @@
 //! One transaction: what it holds is committed together, or the shard is torn down.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::assignment::Assignments;
@@ -112,19 +113,7 @@ impl Transaction {
             let group = consumer.group_metadata().ok_or_else(|| {
                 Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
             })?;
-            let add = || {
-                until_done(deadline, |left| {
-                    self.producer
-                        .send_offsets_to_transaction(offsets, &group, left)
-                })
-            };
-            add()
-                .or_else(|error| match error.rdkafka_error_code() {
-                    // A record failed meanwhile, and the transaction with it: asked again, librdkafka says of what.
-                    Some(RDKafkaErrorCode::State) => add(),
-                    _ => Err(error),
-                })
-                .map_err(Teardown::during("adding the input offsets"))?;
+            self.add(offsets, group, deadline)?;
         }
         native::flush(&self.producer, left(deadline))
             .map_err(Teardown::during("delivering the transaction's records"))?;
@@ -133,7 +122,53 @@ impl Transaction {
         self.since = None;
         Ok(())
     }
+
+    /// Adds the input `offsets` of `group`, on a thread of its own: librdkafka waits for the group's coordinator for as long
+    /// as no broker answers, whatever time it is given. Where that is longer than until `deadline`, it keeps the thread and
+    /// the producer until there is an answer, which nobody waits for any more.
+    fn add(
+        &self,
+        offsets: &TopicPartitionList,
+        group: ConsumerGroupMetadata,
+        deadline: Instant,
+    ) -> Result<(), Teardown> {
+        let (tell, told) = sync_channel(1);
+        let (producer, offsets) = (self.producer.clone(), offsets.clone());
+        let work = move || {
+            let add = || {
+                until_done(deadline, |left| {
+                    producer.send_offsets_to_transaction(&offsets, &group, left)
+                })
+            };
+            let added = add().or_else(|error| match error.rdkafka_error_code() {
+                // A record failed meanwhile, and the transaction with it: asked again, librdkafka says of what.
+                Some(RDKafkaErrorCode::State) => add(),
+                _ => Err(error),
+            });
+            drop(producer);
+            let _ = tell.send(added);
+        };
+        let thread = std::thread::Builder::new().name("offsets".to_owned());
+        thread.spawn(work).map_err(|error| {
+            Teardown::Refused(format!(
+                "no thread can be started to commit offsets with: {error}"
+            ))
+        })?;
+        let added = told.recv_timeout(left(deadline) + GRACE);
+        added
+            .unwrap_or_else(|_| {
+                self.producer
+                    .purge(PurgeConfig::default().queue().inflight());
+                Err(KafkaError::ConsumerCommit(
+                    RDKafkaErrorCode::OperationTimedOut,
+                ))
+            })
+            .map_err(Teardown::during("adding the input offsets"))
+    }
 }
+
+/// What librdkafka is given beyond the deadline that it was told.
+const GRACE: Duration = Duration::from_millis(500);
 
 impl Outbox for Transaction {
     /// Waits up to ten seconds where the queue is full.

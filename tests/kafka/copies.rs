@@ -108,6 +108,39 @@ fn a_copy_that_is_damaged_or_anothers_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_full_disk_costs_the_copy_and_nothing_else() {
+    let Some(broker) = Broker::find() else { return };
+    let events = events(12, 29, true);
+    let mut service = Service::prepare(&broker, "full", 2);
+    service.keep_copies();
+    service.configure("checkpoint_interval: 0s");
+    let topic = service.topic("events");
+    let (early, late) = events.split_at(events.len() / 2);
+    service.start_on_a_full_disk(64);
+    for batch in early.chunks(100) {
+        produce(&broker.address, &topic, batch, None);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let told = service.wait_for("the state cache is not kept", SOON);
+    assert!(told.is_some(), "nothing is said of the disk");
+    service.wait_for_committed(early.len() as i64);
+    service.kill();
+    // What the copies hold is of a commit long ago, and Kafka knows the rest.
+    service.start();
+    for _ in 0..2 {
+        let (records, _) = restored(&service);
+        assert!(records > 0);
+    }
+    produce(&broker.address, &topic, late, None);
+    service.wait_for_committed(events.len() as i64);
+    let digests = service.drain();
+    service.assert_undisturbed(&digests);
+    // From now on the copies are kept again.
+    start_from_the_copy(&mut service);
+    service.drain();
+}
+
+#[test]
 fn a_folder_of_another_process_is_refused_and_one_that_cannot_be_made_is_named() {
     let Some(broker) = Broker::find() else { return };
     let mut first = Service::prepare(&broker, "folder", 1);

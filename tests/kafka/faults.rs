@@ -46,7 +46,11 @@ impl Run {
             if before == 0 {
                 before = self.service.committed();
             }
-            assert!(since.elapsed() < SOON, "nothing is committed any more");
+            assert!(
+                since.elapsed() < SOON,
+                "nothing is committed any more: {:#?}",
+                self.service.said()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
         since.elapsed().as_secs_f64()
@@ -60,6 +64,16 @@ impl Run {
             std::thread::sleep(Duration::from_millis(200));
         }
         since.elapsed().as_secs_f64()
+    }
+
+    /// Lets the broker go where librdkafka waits for it without an end.
+    fn until_gone_before_offsets(&self) {
+        self.proxy.gone_before_offsets();
+        let since = Instant::now();
+        while !self.proxy.is_gone() {
+            assert!(since.elapsed() < SOON, "no transaction adds offsets");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// How often it has begun again.
@@ -108,6 +122,32 @@ fn a_broker_that_is_gone_is_waited_for_without_work_or_growth() {
     ));
     assert!(share < 0.1, "{share} of a core without a broker");
     assert!(grown < 64, "{grown} MiB more without a broker");
+}
+
+#[test]
+fn a_broker_that_comes_and_goes_is_gone_on_with_every_time() {
+    let Some(broker) = Broker::find() else { return };
+    let Some(run) = Run::start(&broker, "flaps", 47) else {
+        return;
+    };
+    let mut seconds = Vec::new();
+    for time in 0..given("NHIWATCH_KILLS", 20).div_ceil(4) {
+        run.until_it_goes_on();
+        match time % 2 == 0 {
+            true => run.until_gone_before_offsets(),
+            false => run.proxy.gone(true),
+        }
+        // Shorter and longer than a session.
+        std::thread::sleep(Duration::from_millis(1000 + 2700 * time % 8000));
+        run.proxy.gone(false);
+        seconds.push(run.until_it_goes_on());
+    }
+    let alerts = run.end();
+    seconds.sort_by(f64::total_cmp);
+    note(&format!(
+        "broker gone {} times for 1 to 9 s, {seconds:.1?} s until it went on; {alerts} alerts, each once",
+        seconds.len()
+    ));
 }
 
 #[test]
@@ -210,7 +250,7 @@ fn a_service_that_is_told_to_end_ends_soon_and_repeats_nothing() {
         }
     }
     run.until_it_goes_on();
-    run.proxy.gone(true);
+    run.until_gone_before_offsets();
     let since = Instant::now();
     run.service.end();
     let without = since.elapsed().as_secs_f64();
@@ -285,11 +325,15 @@ fn a_broker_that_is_killed_and_comes_back_costs_no_alert_and_doubles_none() {
         return;
     };
     let mut seconds = Vec::new();
-    for _ in 0..given("NHIWATCH_KILLS", 20).div_ceil(10) {
+    for time in 0..given("NHIWATCH_KILLS", 20).div_ceil(10) {
         run.until_it_goes_on();
+        if time % 2 == 1 {
+            run.until_gone_before_offsets();
+        }
         if !broker.bounce() {
             return;
         }
+        run.proxy.gone(false);
         seconds.push(run.until_it_goes_on());
     }
     let alerts = run.end();

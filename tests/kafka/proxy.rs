@@ -28,6 +28,8 @@ struct Faults {
     /// So many EndTxn are still to be held back, for this many milliseconds.
     hold: AtomicU32,
     hold_for: AtomicU64,
+    /// Whether everything is closed as soon as offsets are to be added to a transaction.
+    snaps: AtomicBool,
     /// How many bytes a second may be produced on a connection; none is no limit.
     thin: AtomicU64,
     /// For how long records waited for that, in milliseconds.
@@ -105,6 +107,16 @@ impl Proxy {
         self.faults.hold.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// The broker is gone as soon as the next transaction is about to ask the group's coordinator to take its offsets.
+    pub(crate) fn gone_before_offsets(&self) {
+        self.faults.snaps.store(true, Ordering::Release);
+    }
+
+    /// Whether every connection is closed.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.faults.gone.load(Ordering::Acquire)
+    }
+
     /// How many of the faults asked for are still to come.
     pub(crate) fn to_come(&self) -> u32 {
         let faults = &self.faults;
@@ -146,6 +158,12 @@ fn join(client: TcpStream, server: TcpStream, faults: &Arc<Faults>) {
                 let millis = frame.len() as u64 * 1000 / thin;
                 asks.waited.fetch_add(millis, Ordering::AcqRel);
                 std::thread::sleep(Duration::from_millis(millis));
+            }
+            if frame.get(..2) == Some(&TXN_OFFSET_COMMIT)
+                && asks.snaps.swap(false, Ordering::AcqRel)
+            {
+                asks.gone.store(true, Ordering::Release);
+                return Fate::Ends;
             }
             if frame.get(..2) == Some(&END_TXN) {
                 if Faults::take(&asks.lose) {
@@ -240,5 +258,7 @@ fn read(from: &mut &TcpStream, bytes: &mut [u8], faults: &Faults) -> bool {
 
 /// The number of the call that writes records.
 const PRODUCE: [u8; 2] = [0, 0];
+/// The number of the call that adds offsets to a transaction.
+const TXN_OFFSET_COMMIT: [u8; 2] = [0, 28];
 /// The number of the call that ends a transaction.
 const END_TXN: [u8; 2] = [0, 26];

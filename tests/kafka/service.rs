@@ -227,11 +227,23 @@ impl Service {
     /// Starts it with these arguments beside the configuration.
     pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         let mut command = self.command("run");
-        let mut child = command
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(arguments);
+        self.spawn(command);
+    }
+
+    /// Starts it where no file can grow beyond so many blocks of 512 bytes: writing fails then, as on a full disk.
+    pub(crate) fn start_on_a_full_disk(&mut self, blocks: u32) {
+        let run = self.command("run");
+        let mut command = Command::new("sh");
+        // Whoever goes beyond is sent a signal, which would end it.
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        command.args(["-c", &limit, "sh"]);
+        command.arg(run.get_program()).args(run.get_args());
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (lines, log) = channel();
         std::thread::spawn(move || {

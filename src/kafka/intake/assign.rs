@@ -15,7 +15,7 @@ use super::taken::Content;
 use super::{Intake, PART};
 use crate::config::{Profile, Start};
 use crate::kafka::assignment::Rebalance;
-use crate::kafka::{offsets, settings};
+use crate::kafka::{assignment, offsets, settings};
 use crate::service::Service;
 use crate::shard::{ACCEPT, Teardown};
 use crate::wire::control::Control;
@@ -46,9 +46,7 @@ impl<'s> Intake<'s> {
                 self.service
                     .health
                     .set_unready(PART, "waiting for partitions");
-                self.consumer
-                    .unassign()
-                    .map_err(Teardown::during("unassigning"))
+                assignment::unassign(&self.consumer)
             }
             Rebalance::Assigned(partitions) => self.assign(&partitions),
         }
@@ -65,9 +63,7 @@ impl<'s> Intake<'s> {
         self.aliases = self.service.inventory.aliases().clone();
         let topic = &self.service.config.topics.inventory;
         self.declared = Declared::open(self.client, topic, &mut self.aliases)?;
-        self.consumer
-            .assign(&list)
-            .map_err(Teardown::during("assigning"))?;
+        assignment::assign(&self.consumer, &list)?;
         let now = Instant::now();
         for element in list.elements() {
             let (topic, partition) = (element.topic(), element.partition());
