@@ -117,9 +117,9 @@ fn a_full_disk_costs_the_copy_and_nothing_else() {
     let topic = service.topic("events");
     let (early, late) = events.split_at(events.len() / 2);
     service.start_on_a_full_disk(64);
-    for batch in early.chunks(100) {
+    for batch in early.chunks(early.len().div_ceil(10)) {
         produce(&broker.address, &topic, batch, None);
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(300));
     }
     let told = service.wait_for("the state cache is not kept", SOON);
     assert!(told.is_some(), "nothing is said of the disk");
