@@ -1,6 +1,6 @@
 //! What one shard, and the intake, make of a real Kafka, beside a consumer that only polls and parses.
 //!
-//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | kill | warm | flood]]`, on the broker in
+//! `cargo bench --bench service [-- [EVENTS [IDENTITIES…]] [shard | intake | population | delay | kill | warm | flood]]`, on the broker in
 //! `NHIWATCH_TEST_BROKERS` or one that `scripts/kafka` starts and this ends again. It joins the
 //! service's own consumer groups, so never give it a broker that a service works on. Every round has topics of its own with one partition,
 //! filled beforehand with a simulated bank; null consumer and service read the same topic, and which
@@ -8,6 +8,7 @@
 //! only shows that it works.
 
 mod broker;
+mod delay;
 mod flood;
 mod killed;
 mod life;
@@ -61,9 +62,17 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let bench = Bench::new(&broker, quick)?;
-    let all = !["shard", "intake", "population", "kill", "warm", "flood"]
-        .into_iter()
-        .any(has);
+    let all = ![
+        "shard",
+        "intake",
+        "population",
+        "delay",
+        "kill",
+        "warm",
+        "flood",
+    ]
+    .into_iter()
+    .any(has);
     if all || has("shard") {
         let native = bank(events, true)?;
         bench.in_memory(&native)?;
@@ -80,6 +89,9 @@ fn main() -> Result<()> {
     let sizes = if asked.is_empty() { usual } else { &asked };
     if all || has("population") {
         population::measure(&bench, events, sizes)?;
+    }
+    if all || has("delay") {
+        delay::measure(&bench, &sizes[..1])?;
     }
     if all || has("warm") {
         warm::measure(&bench, sizes)?;

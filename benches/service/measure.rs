@@ -1,7 +1,7 @@
 //! The two that are compared: a consumer that polls and parses, and the service's own thread.
 
 use std::hint::black_box;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -30,10 +30,23 @@ pub(crate) enum Work {
 
 /// Writes `records` to `topic`, compressed as the intake writes events, but in no transaction.
 pub(crate) fn fill(client: &ClientConfig, topic: &str, records: &[(String, String)]) -> Result<()> {
+    send(&producer(client)?, topic, records)
+}
+
+/// Who writes like that.
+pub(crate) fn producer(client: &ClientConfig) -> Result<BaseProducer> {
     let mut settings = settings::producer(client, "");
     settings.remove("transactional.id");
     settings.remove("transaction.timeout.ms");
-    let producer: BaseProducer = settings.create()?;
+    Ok(settings.create()?)
+}
+
+/// Writes `records` to `topic`, and waits until they are there.
+pub(crate) fn send(
+    producer: &BaseProducer,
+    topic: &str,
+    records: &[(String, String)],
+) -> Result<()> {
     for (key, json) in records {
         let mut record = BaseRecord::to(topic).key(key).payload(json);
         while let Err((error, back)) = producer.send(record) {
@@ -44,6 +57,34 @@ pub(crate) fn fill(client: &ClientConfig, topic: &str, records: &[(String, Strin
         producer.poll(Duration::ZERO);
     }
     Ok(producer.flush(Duration::from_secs(60))?)
+}
+
+/// Writes `records` to `topic`, so many a `second`, until it is done or there is no more; gives when each was about to be
+/// written.
+pub(crate) fn offer(
+    client: &ClientConfig,
+    topic: &str,
+    (records, second): (&[(String, String)], usize),
+    done: &AtomicBool,
+) -> Result<Vec<Instant>> {
+    let (producer, begun) = (producer(client)?, Instant::now());
+    let mut written = Vec::with_capacity(records.len());
+    for (tick, records) in (0..).zip(records.chunks(second.div_ceil(TICKS))) {
+        let due = begun + Duration::from_secs(1) * tick / TICKS as u32;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if done.load(Ordering::Acquire) {
+            break;
+        }
+        written.extend(records.iter().map(|_| Instant::now()));
+        send(&producer, topic, records)?;
+    }
+    Ok(written)
+}
+
+/// How many records the watch has dealt with, and committed.
+pub(crate) fn judged(service: &Service) -> u64 {
+    let counts = Fate::ALL.iter();
+    counts.map(|&fate| service.metrics.record_count(fate)).sum()
 }
 
 /// A consumer with the service's settings that polls, parses and does no more.
@@ -135,10 +176,7 @@ pub(crate) fn serve(service: &Service, work: Work, warm: usize, count: usize) ->
     let metrics = &service.metrics;
     let done = || -> u64 {
         match work {
-            Work::Watch => Fate::ALL
-                .iter()
-                .map(|&fate| metrics.record_count(fate))
-                .sum(),
+            Work::Watch => judged(service),
             Work::Intake => Intake::ALL
                 .iter()
                 .map(|&kind| metrics.intake_count(kind))
@@ -197,16 +235,10 @@ pub(crate) fn serve(service: &Service, work: Work, warm: usize, count: usize) ->
 
 /// Starts a shard that has state to restore: seconds until it has judged what is new.
 pub(crate) fn restart(service: &Service) -> Result<f64> {
-    let counts = || {
-        Fate::ALL
-            .iter()
-            .map(|&fate| service.metrics.record_count(fate))
-    };
-    let judged = || counts().sum::<u64>();
     let begun = Instant::now();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| watch::run(service, 0));
-        while judged() == 0 && !thread.is_finished() && begun.elapsed() < PATIENCE {
+        while judged(service) == 0 && !thread.is_finished() && begun.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
         let seconds = begun.elapsed().as_secs_f64();
@@ -214,7 +246,7 @@ pub(crate) fn restart(service: &Service) -> Result<f64> {
         thread
             .join()
             .map_err(|_| anyhow!("the thread panicked"))??;
-        ensure!(judged() > 0, "nothing was judged after the restart");
+        ensure!(judged(service) > 0, "nothing was judged after the restart");
         Ok(seconds)
     })
 }
@@ -261,5 +293,7 @@ fn committing(service: &Service) -> f64 {
     sum.and_then(|sum| sum.parse().ok()).unwrap_or_default()
 }
 
+/// How often a second something is offered.
+const TICKS: usize = 20;
 /// How long one measure may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);

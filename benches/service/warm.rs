@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use rdkafka::ClientConfig;
 
 use super::life::{Life, wait_for};
-use super::measure::{Work, fill};
+use super::measure::{Work, offer};
 use super::population::{Skew, population};
 use super::{Bench, say};
 
@@ -40,8 +39,8 @@ pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
             wait_for(&topics, known.len())?;
             let done = AtomicBool::new(false);
             let row = std::thread::scope(|scope| {
-                let offering =
-                    scope.spawn(|| offer(&topics.client, topics.input(), offered, &done));
+                let offering = scope
+                    .spawn(|| offer(&topics.client, topics.input(), (offered, OFFERED), &done));
                 let row = kill(life, &path, kills);
                 done.store(true, Ordering::Release);
                 offering.join().ok().context("the producer panicked")??;
@@ -51,25 +50,6 @@ pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
             say(&format!("| {size} | {keeps} | {kills} | {row} |"));
             topics.delete()?;
         }
-    }
-    Ok(())
-}
-
-/// Writes records at the rate that is offered, until it is done or there is no more.
-fn offer(
-    client: &ClientConfig,
-    topic: &str,
-    records: &[(String, String)],
-    done: &AtomicBool,
-) -> Result<()> {
-    let begun = Instant::now();
-    for (second, records) in (0..).zip(records.chunks(OFFERED / 10)) {
-        let due = begun + Duration::from_millis(100) * second;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        if done.load(Ordering::Acquire) {
-            break;
-        }
-        fill(client, topic, records)?;
     }
     Ok(())
 }

@@ -29,8 +29,6 @@ pub enum Rebalance {
 #[derive(Debug, Default)]
 pub struct Assignments {
     pending: Mutex<Vec<Rebalance>>,
-    /// Whether the group waits until we have carried out what it decided last.
-    owed: AtomicBool,
     /// From now on partitions are given back at once: nobody polls any more who could.
     closing: AtomicBool,
 }
@@ -70,40 +68,22 @@ pub fn join(
     Ok(consumer)
 }
 
-/// Reads the partitions of `list` from now on, as the group has decided.
-///
-/// # Errors
-/// Where the consumer refuses it.
-pub fn assign(
-    consumer: &BaseConsumer<Assignments>,
-    list: &TopicPartitionList,
-) -> Result<(), Teardown> {
-    consumer.context().owed.store(false, Ordering::Release);
-    let assigned = consumer.assign(list);
-    assigned.map_err(Teardown::during("assigning"))
-}
-
-/// Gives every partition back, as the group has decided.
-///
-/// # Errors
-/// Where the consumer refuses it.
-pub fn unassign(consumer: &BaseConsumer<Assignments>) -> Result<(), Teardown> {
-    consumer.context().owed.store(false, Ordering::Release);
-    let unassigned = consumer.unassign();
-    unassigned.map_err(Teardown::during("unassigning"))
-}
-
-/// Carries out what the group has decided when it is dropped, by a panic too, so that the consumer can be closed: closing
-/// waits for that. Each decision is carried out once: of a consumer that is closed librdkafka answers no further call.
+/// Gives every partition back when it is dropped, by a panic too, so that the consumer can be closed: closing waits for an
+/// answer to a rebalance that was not carried out.
 pub struct Leave<'c>(pub &'c BaseConsumer<Assignments>);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let context = self.0.context();
-        context.closing.store(true, Ordering::Release);
-        if context.owed.swap(false, Ordering::AcqRel) {
-            give_back(self.0);
+        let Self(consumer) = self;
+        give_back(consumer);
+        // Once the consumer is closed, librdkafka does not answer any more who gives partitions back: so whatever the group has
+        // decided by now is heard before.
+        let until = Instant::now() + HEARING;
+        for _ in 0..2 {
+            while consumer.poll(SILENCE).is_some() && Instant::now() < until {}
         }
+        consumer.context().closing.store(true, Ordering::Release);
+        give_back(consumer);
     }
 }
 
@@ -112,6 +92,11 @@ fn give_back(consumer: &BaseConsumer<Assignments>) {
         tracing::debug!(%error, "giving partitions back while closing");
     }
 }
+
+/// How long nothing comes where there is nothing to be heard.
+const SILENCE: Duration = Duration::from_millis(10);
+/// The longest that a consumer is heard that is to be closed.
+const HEARING: Duration = Duration::from_secs(2);
 
 /// What a session ended with, `error`, or else that another process has joined the group under the name of `consumer`. A
 /// busy process notices first that its producer was fenced, which also happens where a transaction took too long: so that
@@ -175,9 +160,12 @@ impl ConsumerContext for Assignments {
         partitions: &mut TopicPartitionList,
     ) {
         if self.closing.load(Ordering::Acquire) {
-            return give_back(consumer);
+            // Closing waits for nothing else.
+            if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
+                give_back(consumer);
+            }
+            return;
         }
-        self.owed.store(true, Ordering::Release);
         let rebalance = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalance::Assigned(partitions.clone())
         } else {

@@ -13,7 +13,7 @@ use super::lag::Lag;
 use super::reader::Reader;
 use super::supervise::{Trouble, is_passing};
 use super::transaction::Transaction;
-use super::{assignment, offsets, settings};
+use super::{offsets, settings};
 use crate::metrics::Role;
 use crate::service::Service;
 use crate::shard::broker::{Each, Outbox, Outgoing};
@@ -135,11 +135,13 @@ impl Broker for Kafka<'_> {
 
     fn assign(&mut self, places: &[(i32, i64)]) -> Result<(), Teardown> {
         let list = list(self.events, places).map_err(Teardown::during("assigning"))?;
-        assignment::assign(self.consumer, &list)
+        let assigned = self.consumer.assign(&list);
+        assigned.map_err(Teardown::during("assigning"))
     }
 
     fn unassign(&mut self) -> Result<(), Teardown> {
-        assignment::unassign(self.consumer)
+        let unassigned = self.consumer.unassign();
+        unassigned.map_err(Teardown::during("unassigning"))
     }
 
     fn partitions(&mut self) -> Result<i32, Teardown> {

@@ -148,6 +148,6 @@ pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
 /// Who is thrown out by a namesake twice within so long ends.
 const NAMESAKE: Duration = Duration::from_secs(120);
 const SHORTEST: Duration = Duration::from_millis(250);
-/// The longest pause; whoever has worked for longer than that begins again as if for the first time.
+/// The longest pause; a session that was longer than that is followed by the shortest again.
 const LONGEST: Duration = Duration::from_secs(15);
 const ASK_EVERY: Duration = Duration::from_secs(3);

@@ -154,16 +154,17 @@ impl Transaction {
                 "no thread can be started to commit offsets with: {error}"
             ))
         })?;
-        let added = told.recv_timeout(left(deadline) + GRACE);
-        added
-            .unwrap_or_else(|_| {
-                self.producer
-                    .purge(PurgeConfig::default().queue().inflight());
-                Err(KafkaError::ConsumerCommit(
-                    RDKafkaErrorCode::OperationTimedOut,
-                ))
-            })
-            .map_err(Teardown::during("adding the input offsets"))
+        let failed = match told.recv_timeout(left(deadline) + GRACE) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                // It keeps no records either.
+                let all = PurgeConfig::default().queue().inflight();
+                self.producer.purge(all.non_blocking());
+                KafkaError::ConsumerCommit(RDKafkaErrorCode::OperationTimedOut)
+            }
+        };
+        Err(Teardown::during("adding the input offsets")(failed))
     }
 }
 

@@ -9,6 +9,7 @@ mod bank;
 mod beginnings;
 mod broker;
 mod churn;
+mod closing;
 mod copies;
 mod faults;
 mod giants;

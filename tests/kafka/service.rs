@@ -157,6 +157,13 @@ impl Service {
         made.unwrap()[0].as_ref().unwrap();
     }
 
+    /// What its threads share, as `nhiwatch run` makes it.
+    pub(crate) fn shared(&self) -> nhiwatch::service::Service {
+        let path = self.folder.path().join("nhiwatch.yaml");
+        let config = nhiwatch::config::Config::load(Some(&path));
+        nhiwatch::commands::run::service(config.unwrap()).unwrap()
+    }
+
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(BINARY);
         command

@@ -232,10 +232,7 @@ impl Service {
     }
 
     fn judged(&self, log: &[LogLine]) -> (Vec<(String, u64)>, BTreeMap<u64, String>) {
-        let config =
-            nhiwatch::config::Config::load(Some(&self.folder.path().join("nhiwatch.yaml")));
-        let service = nhiwatch::commands::run::service(config.unwrap()).unwrap();
-        let mut replay = Replay::new(service.decision);
+        let mut replay = Replay::new(self.shared().decision);
         for line in log {
             // What cannot be read is told of by its engine, as it was.
             let _ = replay.log_line(line);

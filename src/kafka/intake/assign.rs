@@ -15,7 +15,7 @@ use super::taken::Content;
 use super::{Intake, PART};
 use crate::config::{Profile, Start};
 use crate::kafka::assignment::Rebalance;
-use crate::kafka::{assignment, offsets, settings};
+use crate::kafka::{offsets, settings};
 use crate::service::Service;
 use crate::shard::{ACCEPT, Teardown};
 use crate::wire::control::Control;
@@ -46,7 +46,9 @@ impl<'s> Intake<'s> {
                 self.service
                     .health
                     .set_unready(PART, "waiting for partitions");
-                assignment::unassign(&self.consumer)
+                self.consumer
+                    .unassign()
+                    .map_err(Teardown::during("unassigning"))
             }
             Rebalance::Assigned(partitions) => self.assign(&partitions),
         }
@@ -63,7 +65,9 @@ impl<'s> Intake<'s> {
         self.aliases = self.service.inventory.aliases().clone();
         let topic = &self.service.config.topics.inventory;
         self.declared = Declared::open(self.client, topic, &mut self.aliases)?;
-        assignment::assign(&self.consumer, &list)?;
+        self.consumer
+            .assign(&list)
+            .map_err(Teardown::during("assigning"))?;
         let now = Instant::now();
         for element in list.elements() {
             let (topic, partition) = (element.topic(), element.partition());
