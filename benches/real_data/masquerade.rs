@@ -16,6 +16,8 @@ use super::{lines, point};
 
 /// The share of the bots' own commits that may be flagged.
 const FLAGGED: f64 = 0.01;
+/// How seldom a bot may be active at an hour that is told of, beside the default.
+const UNUSUAL: [f64; 6] = [0.01, 0.03, 0.05, 0.1, 0.2, 0.5];
 
 /// One commit.
 #[derive(Deserialize)]
@@ -54,39 +56,15 @@ pub(crate) fn measure(folder: &Path) -> io::Result<String> {
     let commits: Vec<Commit> = lines::read(&folder.join("dev_masquerade_events.jsonl.gz"))?;
     let labels: Vec<Label> = lines::read(&folder.join("dev_masquerade_labels.jsonl.gz"))?;
     let labels: BTreeMap<&str, &Label> = labels.iter().map(|it| (&*it.id, it)).collect();
-    let rows = [
-        (Pace::AsMade, "as it was made"),
-        (Pace::Slow, "three days apart"),
-    ]
-    .map(|(pace, said)| {
-        let weights = weights(&commits, &labels, pace);
-        let (mut sessions, mut normal) = (BTreeMap::<&str, f64>::new(), Vec::new());
-        for commit in &commits {
-            let Some(label) = labels.get(&*commit.id).filter(|it| it.phase == "test") else {
-                continue;
-            };
-            let weight = weights.get(&*commit.id).copied().unwrap_or(0.0);
-            match &label.session {
-                Some(session) => {
-                    let heaviest = sessions.entry(session).or_default();
-                    *heaviest = heaviest.max(weight);
-                }
-                None => normal.push(weight),
-            }
-        }
-        let threshold = point::threshold(normal.iter().copied(), FLAGGED);
-        let seen = sessions
-            .values()
-            .filter(|weight| **weight > threshold)
-            .count();
-        let flagged = normal.iter().filter(|weight| **weight > threshold).count();
-        let share = flagged as f64 * 100.0 / normal.len().max(1) as f64;
-        format!(
-            "| {said} | {seen} of {} | {flagged} of {} ({share:.1} %) |\n",
-            sessions.len(),
-            normal.len()
-        )
+    let rows = [point::SELDOM].into_iter().chain(UNUSUAL).map(|hours| {
+        let [(made, of, flagged), (slow, ..)] = [Pace::AsMade, Pace::Slow].map(|pace| {
+            let weights = weights(&commits, &labels, pace, hours);
+            told_of(&commits, &labels, &weights)
+        });
+        let share = hours * 100.0;
+        format!("| {share:.1} % | {made} of {of} | {slow} of {of} | {flagged} |\n")
     });
+    let rows: String = rows.collect();
     let (sessions, normal) = never_used(&commits, &labels);
     Ok(format!(
         "\n## People under the names of bots\n\n\
@@ -96,12 +74,46 @@ pub(crate) fn measure(folder: &Path) -> io::Result<String> {
          whatever it would not sooner expect than not; the threshold is the least that flags no more than {:.0} % of \
          these same later commits of the bots. An action never used before is in {sessions} of the sessions and {normal} \
          of the bots' own later commits.\n\n\
-         | the intruder's commits | sessions told of | the bots' own commits told of |\n|---|---|---|\n{}\n\
+         | hours that `off-hours` tells of | sessions told of, as made | with three days between commits | the bots' own commits \
+         told of, as made |\n|---|---|---|---|\n{rows}\n\
          What it does not see looks like the bot (the same actions, in folders that the bot has touched), was taken up from \
-         earlier intruders, who come to some bots a dozen times, or is of bots that do something new all the time.\n",
+         earlier intruders, who come to some bots a dozen times, or is of bots that do something new all the time. What came \
+         with a finding of any detector is learned late: so the less seldom an hour must be for `off-hours`, the less `tool-chain` \
+         takes up of what intruders do, until bots are told of for their own hours. The first row is the default; which is best \
+         can be seen on these same data only.\n",
         FLAGGED * 100.0,
-        rows.concat()
     ))
+}
+
+/// How many sessions are told of, of how many, and which of the bots' own later commits.
+fn told_of(
+    commits: &[Commit],
+    labels: &BTreeMap<&str, &Label>,
+    weights: &BTreeMap<String, f64>,
+) -> (usize, usize, String) {
+    let (mut sessions, mut normal) = (BTreeMap::<&str, f64>::new(), Vec::new());
+    for commit in commits {
+        let Some(label) = labels.get(&*commit.id).filter(|it| it.phase == "test") else {
+            continue;
+        };
+        let weight = weights.get(&*commit.id).copied().unwrap_or(0.0);
+        match &label.session {
+            Some(session) => {
+                let heaviest = sessions.entry(session).or_default();
+                *heaviest = heaviest.max(weight);
+            }
+            None => normal.push(weight),
+        }
+    }
+    let threshold = point::threshold(normal.iter().copied(), FLAGGED);
+    let above = |weight: &&f64| **weight > threshold;
+    let (seen, flagged) = (
+        sessions.values().filter(above).count(),
+        normal.iter().filter(above).count(),
+    );
+    let share = flagged as f64 * 100.0 / normal.len().max(1) as f64;
+    let own = format!("{flagged} of {} ({share:.1} %)", normal.len());
+    (seen, sessions.len(), own)
 }
 
 /// How many sessions, and how many of the bots' own later commits, have an action that the bot never used
@@ -131,11 +143,12 @@ fn never_used(commits: &[Commit], labels: &BTreeMap<&str, &Label>) -> (usize, us
     (sessions.len(), normal)
 }
 
-/// What `tool-chain` weighs most at each commit, by its id.
+/// What `tool-chain` weighs most at each commit, by its id, where `off-hours` tells of hours as seldom as `hours` says.
 fn weights(
     commits: &[Commit],
     labels: &BTreeMap<&str, &Label>,
     pace: Pace,
+    hours: f64,
 ) -> BTreeMap<String, f64> {
     let mut nth: BTreeMap<&str, i64> = BTreeMap::new();
     let mut timed: Vec<(Timestamp, &Commit)> = Vec::new();
@@ -154,7 +167,7 @@ fn weights(
         timed.push((ts, commit));
     }
     timed.sort_by_key(|(ts, commit)| (*ts, &commit.id));
-    let (mut engine, mut alerts) = (point::outspoken(), Vec::new());
+    let (mut engine, mut alerts) = (point::outspoken(hours), Vec::new());
     let mut weights = BTreeMap::new();
     for (ts, commit) in timed {
         let tops: BTreeSet<&str> = commit

@@ -6,10 +6,12 @@ use nhiwatch_detectors::Configs;
 use nhiwatch_detectors::kernel::engine::{Decision, Engine, Settings, Sighting};
 use nhiwatch_detectors::kernel::options::Probability;
 
-/// An engine whose `tool-chain` says all that it can say, however probable, and keeps it.
-pub(crate) fn outspoken() -> Engine {
+/// An engine whose `tool-chain` says all that it can say, however probable, and keeps it; whose `off-hours` tells of hours at
+/// which an identity is active as seldom as `hours` says.
+pub(crate) fn outspoken(hours: f64) -> Engine {
     let mut detectors = Configs::default();
     detectors.tool_chain.config.p_max = Probability::new(OUTSPOKEN);
+    detectors.off_hours.config.p_max = Probability::new(hours);
     let decision = Decision::new(Settings {
         detectors,
         ..Settings::default()
@@ -34,5 +36,7 @@ pub(crate) fn threshold(honest: impl Iterator<Item = f64>, share: f64) -> f64 {
     weights.get(allowed).copied().unwrap_or(0.0)
 }
 
+/// How seldom that is by default.
+pub(crate) const SELDOM: f64 = 0.003;
 /// How improbable something must be for the engine to say it.
 const OUTSPOKEN: f64 = 0.5;
