@@ -222,7 +222,7 @@ fn has_new(history: &[Vec<Call>], run: &[Call], length: usize) -> bool {
 
 /// What `tool-chain` weighs most in `run` after `history`, whose runs are spread evenly over [`DAYS`].
 fn last_of(history: &[Vec<Call>], run: &[Call], labels: Labels) -> f64 {
-    let mut engine = point::outspoken(point::SELDOM);
+    let mut engine = point::outspoken(point::usual_hours());
     let mut day = START;
     let each = Span::from_seconds(DAYS * 86_400 / (history.len() as i64).max(1));
     for calls in history {

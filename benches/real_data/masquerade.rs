@@ -56,14 +56,17 @@ pub(crate) fn measure(folder: &Path) -> io::Result<String> {
     let commits: Vec<Commit> = lines::read(&folder.join("dev_masquerade_events.jsonl.gz"))?;
     let labels: Vec<Label> = lines::read(&folder.join("dev_masquerade_labels.jsonl.gz"))?;
     let labels: BTreeMap<&str, &Label> = labels.iter().map(|it| (&*it.id, it)).collect();
-    let rows = [point::SELDOM].into_iter().chain(UNUSUAL).map(|hours| {
-        let [(made, of, flagged), (slow, ..)] = [Pace::AsMade, Pace::Slow].map(|pace| {
-            let weights = weights(&commits, &labels, pace, hours);
-            told_of(&commits, &labels, &weights)
+    let rows = [point::usual_hours()]
+        .into_iter()
+        .chain(UNUSUAL)
+        .map(|hours| {
+            let [(made, of, flagged), (slow, ..)] = [Pace::AsMade, Pace::Slow].map(|pace| {
+                let weights = weights(&commits, &labels, pace, hours);
+                told_of(&commits, &labels, &weights)
+            });
+            let share = hours * 100.0;
+            format!("| {share:.1} % | {made} of {of} | {slow} of {of} | {flagged} |\n")
         });
-        let share = hours * 100.0;
-        format!("| {share:.1} % | {made} of {of} | {slow} of {of} | {flagged} |\n")
-    });
     let rows: String = rows.collect();
     let (sessions, normal) = never_used(&commits, &labels);
     Ok(format!(
@@ -78,7 +81,7 @@ pub(crate) fn measure(folder: &Path) -> io::Result<String> {
          told of, as made |\n|---|---|---|---|\n{rows}\n\
          What it does not see looks like the bot (the same actions, in folders that the bot has touched), was taken up from \
          earlier intruders, who come to some bots a dozen times, or is of bots that do something new all the time. What came \
-         with a finding of any detector is learned late: so the less seldom an hour must be for `off-hours`, the less `tool-chain` \
+         with an alert, whichever detector raised it, is learned late: so the less seldom an hour must be for `off-hours`, the less `tool-chain` \
          takes up of what intruders do, until bots are told of for their own hours. The first row is the default; which is best \
          can be seen on these same data only.\n",
         FLAGGED * 100.0,

@@ -21,6 +21,11 @@ pub(crate) fn outspoken(hours: f64) -> Engine {
     engine
 }
 
+/// How seldom that is by default.
+pub(crate) fn usual_hours() -> f64 {
+    Configs::default().off_hours.config.p_max.get()
+}
+
 /// What `tool-chain` weighs most of these findings, in bits; 0 where there is none.
 pub(crate) fn heaviest<'s>(sightings: impl Iterator<Item = &'s Sighting>) -> f64 {
     let own = sightings.filter(|sighting| sighting.detector == "tool-chain");
@@ -36,7 +41,5 @@ pub(crate) fn threshold(honest: impl Iterator<Item = f64>, share: f64) -> f64 {
     weights.get(allowed).copied().unwrap_or(0.0)
 }
 
-/// How seldom that is by default.
-pub(crate) const SELDOM: f64 = 0.003;
 /// How improbable something must be for the engine to say it.
 const OUTSPOKEN: f64 = 0.5;
