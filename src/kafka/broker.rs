@@ -21,6 +21,7 @@ use crate::shard::{Broker, GROUP, Happened, Record, Teardown};
 
 /// One shard's clients.
 pub struct Kafka<'s> {
+    service: &'s Service,
     client: &'s ClientConfig,
     events: &'s str,
     state: &'s str,
@@ -48,6 +49,7 @@ impl<'s> Kafka<'s> {
         let id = format!("{GROUP}-{member}");
         let transaction = Transaction::open(&settings::producer(client, &id), service)?;
         Ok(Self {
+            service,
             client,
             events: &topics.events,
             state: &topics.state,
@@ -187,6 +189,9 @@ impl Broker for Kafka<'_> {
         let mut idle: Option<Instant> = None;
         let mut after = None;
         loop {
+            if self.service.stopping() {
+                return Err(reading()(KafkaError::Canceled));
+            }
             match reader.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => {
                     idle = None;

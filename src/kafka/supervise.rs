@@ -55,7 +55,11 @@ pub fn supervise(
                          `kafka.instance` of its own"
                     )));
                 }
-                tracing::warn!(part, %error, right, "torn down, starting again");
+                let next = match service.stopping() {
+                    true => "torn down, and not started again: the service ends",
+                    false => "torn down, starting again",
+                };
+                tracing::warn!(part, %error, right, "{next}");
             }
         }
         if started.elapsed() > LONGEST {

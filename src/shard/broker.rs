@@ -79,7 +79,7 @@ pub trait Broker: Outbox {
     /// and waits until the transactions there have ended. Gives the offset after the last of them, if there is any.
     ///
     /// # Errors
-    /// Where the broker does not answer, or a transaction does not end.
+    /// Where the broker does not answer, or a transaction does not end, or not before the service is to stop.
     fn read_state(
         &mut self,
         partition: i32,

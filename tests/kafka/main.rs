@@ -27,4 +27,5 @@ mod sharing;
 mod topics;
 mod traces;
 mod trickle;
+mod undecided;
 mod watch;

@@ -63,8 +63,7 @@ impl<'s> Intake<'s> {
         } = self.begin(partitions, &missing)?;
         // Before any event goes, every name must be known.
         self.aliases = self.service.inventory.aliases().clone();
-        let topic = &self.service.config.topics.inventory;
-        self.declared = Declared::open(self.client, topic, &mut self.aliases)?;
+        self.declared = Declared::open(self.client, self.service, &mut self.aliases)?;
         self.consumer
             .assign(&list)
             .map_err(Teardown::during("assigning"))?;

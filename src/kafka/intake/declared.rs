@@ -15,6 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::BURST;
 use crate::inventory::{Aliases, Entry};
 use crate::kafka::{assignment, offsets, settings};
+use crate::service::Service;
 use crate::shard::Teardown;
 
 /// A reader of the whole inventory topic, outside the group.
@@ -34,16 +35,17 @@ impl ClientContext for ToTheEnd {
 impl ConsumerContext for ToTheEnd {}
 
 impl Declared {
-    /// Reads `topic` to its end into `aliases`, and stands ready to read on; nothing where there is
+    /// Reads the inventory topic to its end into `aliases`, and stands ready to read on; nothing where there is
     /// no such topic.
     ///
     /// # Errors
-    /// Where Kafka does not answer, or the end does not come.
+    /// Where Kafka does not answer, or the end does not come, or not before the service is to stop.
     pub(super) fn open(
         client: &ClientConfig,
-        topic: &str,
+        service: &Service,
         aliases: &mut Aliases,
     ) -> Result<Option<Self>, Teardown> {
+        let topic = service.config.topics.inventory.as_str();
         let mut settings = settings::reader(client, "read_committed");
         settings.set("enable.partition.eof", "true");
         let reader: BaseConsumer<ToTheEnd> = settings
@@ -69,6 +71,11 @@ impl Declared {
         let mut left: BTreeSet<i32> = partitions.iter().map(MetadataPartition::id).collect();
         let until = Instant::now() + PATIENCE;
         while !left.is_empty() {
+            if service.stopping() {
+                return Err(Teardown::during("reading the inventory")(
+                    KafkaError::Canceled,
+                ));
+            }
             match declared.next(Duration::from_millis(20), aliases) {
                 Err(KafkaError::PartitionEOF(partition)) => drop(left.remove(&partition)),
                 Err(error) => return Err(Teardown::during("reading the inventory")(error)),
