@@ -23,6 +23,8 @@ CMD ["nhiwatch simulate --format native"]
 FROM gcr.io/distroless/cc-debian12:nonroot AS nhiwatch
 COPY --from=build /usr/local/bin/nhiwatch /usr/local/bin/nhiwatch
 COPY config /etc/nhiwatch
+# glibc asks for large pages: a restart that restores much is sooner done (docs/performance.md).
+ENV GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 EXPOSE 9464
 ENTRYPOINT ["/usr/local/bin/nhiwatch"]
 CMD ["run", "--config", "/etc/nhiwatch/nhiwatch.yaml"]
