@@ -14,20 +14,25 @@ pub mod topics;
 pub mod transaction;
 pub mod watch;
 
+use rdkafka::error::KafkaError;
+
 use crate::shard::Teardown;
 
 impl Teardown {
-    /// What `what` failed with, from librdkafka's answer.
-    pub(crate) fn during(what: &'static str) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+    /// What `what` failed with, from librdkafka's answer; where it was given up by us, that the service is to stop.
+    pub(crate) fn during(what: &'static str) -> impl FnOnce(KafkaError) -> Self {
         move |source| Self::Broker {
             what,
             fenced: is_fenced(&source),
-            source: Box::new(source),
+            source: match source {
+                KafkaError::Canceled => "given up, since the service is to stop".into(),
+                source => Box::new(source),
+            },
         }
     }
 }
 
 /// A producer is also fenced where its own transaction took too long; a static member only by its namesake.
-fn is_fenced(error: &rdkafka::error::KafkaError) -> bool {
+fn is_fenced(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::FencedInstanceId)
 }

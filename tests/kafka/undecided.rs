@@ -43,6 +43,11 @@ fn a_restore_waits_until_transactions_have_ended_and_a_service_that_is_to_end_do
         took.as_secs_f64()
     ));
     assert!(took < Duration::from_secs(5), "{took:?}");
+    let last = service.wait_for("not started again", Duration::from_secs(1));
+    assert_eq!(
+        last.unwrap()["error"],
+        "reading the state: given up, since the service is to stop"
+    );
 
     other.abort_transaction(SOON).unwrap();
     service.start();
