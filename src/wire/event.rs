@@ -30,7 +30,12 @@ pub const UNKNOWN_MAX: u32 = 1000;
 /// Null and the empty string mean absent.
 #[derive(Clone, Debug, Default)]
 pub struct RawEvent<'a> {
-    texts: [Option<Borrowed<'a>>; Text::ALL.len()],
+    json: &'a str,
+    /// Where in `json` the value of each text is, or nothing: a third of the room of as many strings, and it is moved
+    /// from one thread to another.
+    texts: [Extent; Text::ALL.len()],
+    /// Values with escapes, as they read.
+    unescaped: Vec<(Text, String)>,
     on_behalf_of: Vec<Cow<'a, str>>,
     ts: Option<Ts<'a>>,
     asn: Option<u32>,
@@ -41,6 +46,13 @@ pub struct RawEvent<'a> {
     repeated: Option<Field>,
     /// How many fields the schema does not know; they are ignored.
     pub unknown: u32,
+}
+
+/// A part of the record, in bytes; none of it where the text is absent, empty or unescaped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    start: u32,
+    end: u32,
 }
 
 impl<'a> RawEvent<'a> {
@@ -64,7 +76,12 @@ impl<'a> RawEvent<'a> {
         }
         let at = Cell::new(None);
         let mut json = serde_json::Deserializer::from_str(text);
-        let parsed = Seed { at: &at }.deserialize(&mut json).and_then(|raw| {
+        let parsed = Seed {
+            at: &at,
+            json: text,
+        }
+        .deserialize(&mut json)
+        .and_then(|raw| {
             json.end()?;
             Ok(raw)
         });
@@ -141,10 +158,26 @@ impl<'a> RawEvent<'a> {
     }
 
     fn text(&self, field: Text) -> Option<&str> {
-        self.texts[field as usize]
-            .as_ref()
-            .map(|text| &*text.0)
-            .filter(|text| !text.is_empty())
+        let Extent { start, end } = self.texts[field as usize];
+        if start < end {
+            return self.json.get(start as usize..end as usize);
+        }
+        let mut unescaped = self.unescaped.iter();
+        let text = unescaped.find_map(|(of, text)| (*of == field).then_some(text.as_str()));
+        text.filter(|text| !text.is_empty())
+    }
+
+    /// Notes the value of `field`.
+    fn put(&mut self, field: Text, text: Cow<'a, str>) {
+        match text {
+            Cow::Borrowed(text) => {
+                // It is a part of the record, which is no longer than `RECORD_MAX`.
+                let start = text.as_ptr().addr().wrapping_sub(self.json.as_ptr().addr()) as u32;
+                let end = start + text.len() as u32;
+                self.texts[field as usize] = Extent { start, end };
+            }
+            Cow::Owned(text) => self.unescaped.push((field, text)),
+        }
     }
 
     fn word<T: Default>(&self, field: Text, read: fn(&str) -> Option<T>) -> Result<T, Reject> {
@@ -184,14 +217,14 @@ impl<'a> RawEvent<'a> {
             let detail = format!("on_behalf_of: more than {CHAIN_MAX} entries");
             return Err(Reject::new(Reason::TooLarge, detail));
         }
-        for (&field, text) in Text::ALL.iter().zip(&self.texts) {
+        for &field in Text::ALL {
             let max = if matches!(field, Text::Identity | Text::Action) {
                 NAME_MAX
             } else {
                 TEXT_MAX
             };
-            if let Some(text) = text {
-                plain(field.name(), &text.0, max)?;
+            if let Some(text) = self.text(field) {
+                plain(field.name(), text, max)?;
             }
         }
         for link in &self.on_behalf_of {
@@ -248,11 +281,12 @@ fn wrong(field: &str, detail: fmt::Arguments<'_>) -> Reject {
 }
 
 /// Reads a record, noting in `at` the field it is in, so that a fault can name it.
-struct Seed<'c> {
+struct Seed<'c, 'j> {
     at: &'c Cell<Option<Field>>,
+    json: &'j str,
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for Seed<'_, 'de> {
     type Value = RawEvent<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -260,7 +294,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for Seed<'_, 'de> {
     type Value = RawEvent<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -268,7 +302,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut raw = RawEvent::default();
+        let mut raw = RawEvent {
+            json: self.json,
+            ..RawEvent::default()
+        };
         let mut seen = 0;
         while let Some(field) = map.next_key::<Field>()? {
             self.at.set(Some(field));
@@ -277,7 +314,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
             seen |= field.bit();
             match field {
-                Field::Text(text) => raw.texts[text as usize] = map.next_value()?,
+                Field::Text(text) => {
+                    if let Some(Borrowed(value)) = map.next_value()? {
+                        raw.put(text, value);
+                    }
+                }
                 Field::Ts => raw.ts = map.next_value()?,
                 Field::OnBehalfOf => {
                     let chain: Option<Vec<Borrowed<'de>>> = map.next_value()?;

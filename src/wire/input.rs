@@ -33,6 +33,15 @@ impl<'a> Content<'a> {
         Self::Event(value.and_then(RawEvent::parse))
     }
 
+    /// The identity whose event it is, as far as it is one.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        match self {
+            Self::Event(Ok(raw)) => raw.identity(),
+            Self::Event(Err(_)) | Self::Control(_) => None,
+        }
+    }
+
     /// Hands what it says to `f`, with how many fields of it the schema does not know. `key` and `value` are its record's,
     /// `received` is the record's own timestamp.
     ///
