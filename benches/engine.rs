@@ -1,8 +1,8 @@
 //! What one event costs the engine, and what one identity weighs, by the number of identities.
 //!
 //! `cargo bench --bench engine [-- IDENTITIES…]`. Each identity gets an event every few minutes of
-//! event time for a day and a half, in turn, so that almost every event touches cold memory and every
-//! hour closes for every identity: the cost with closes is what a service pays.
+//! event time for a day and a half, in turn but in no order that memory knows, so that almost every event
+//! touches cold memory and every hour closes for every identity: the cost with closes is what a service pays.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use nhiwatch_detectors::kernel::engine::{Decision, Engine, Limits, Settings};
 use nhiwatch_detectors::kernel::event::{Class, Event};
 use nhiwatch_detectors::kernel::input::Input;
 use nhiwatch_detectors::kernel::time::{Span, Timestamp};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
 
 fn main() -> std::io::Result<()> {
     let sizes: Vec<usize> = std::env::args()
@@ -90,9 +93,10 @@ struct Round {
 
 impl Round {
     fn new(size: usize) -> Self {
-        let names = (0..size)
+        let mut names: Vec<String> = (0..size)
             .map(|n| format!("arn:aws:iam::111122223333:role/svc-{n:07}"))
             .collect();
+        names.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
         Self {
             names,
             now: Timestamp::from_seconds(1_767_571_200),
@@ -120,6 +124,11 @@ impl Round {
                     ip: Some("10.0.0.1"),
                     ..Event::default()
                 };
+                if n.is_multiple_of(Engine::AHEAD) {
+                    // As a shard does: while these are judged, what is known of the next ones is fetched.
+                    let next = self.names.iter().skip(n + Engine::AHEAD);
+                    engine.prefetch(next.map(String::as_str));
+                }
                 engine.handle(&Input::Event(event), &mut alerts);
             }
             self.now = self.now.plus(step);

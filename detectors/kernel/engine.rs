@@ -3,6 +3,7 @@
 mod decision;
 mod desk;
 mod portrait;
+mod prefetch;
 mod shortfall;
 mod state;
 mod stats;

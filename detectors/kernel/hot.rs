@@ -8,6 +8,7 @@ use super::clock::LATENESS;
 use super::event::Event;
 use super::names::Symbol;
 use super::peers::Twins;
+use super::prefetch::prefetch;
 use super::tails::Expected;
 use super::tally::Tally;
 use super::time::{Span, Timestamp};
@@ -148,6 +149,15 @@ impl Hour {
 }
 
 impl Hot {
+    /// Has what every event looks at fetched into the processor's cache.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.last);
+        prefetch(&self.twins);
+        prefetch(&self.hours);
+        prefetch(&self.told);
+        self.trail.prefetch();
+    }
+
     /// The oldest open hour, if it is over at `watermark`.
     pub(crate) fn over(&self, watermark: Timestamp) -> Option<i64> {
         let start = self.hours.first()?.start;

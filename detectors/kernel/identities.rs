@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
@@ -194,6 +195,20 @@ impl Identities {
         self.table.find(spread(hashed), is).map(|it| it.1)
     }
 
+    /// Has what is known of those with these names fetched into the processor's cache. Each step is done for all of them
+    /// before the next, so that their waits for memory overlap.
+    pub(crate) fn prefetch<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        let hashes: ArrayVec<u32, AT_ONCE> = names.take(AT_ONCE).map(hash).collect();
+        let places = hashes.iter().map(|hashed| {
+            let is = |it: &(u32, u32)| it.0 == *hashed;
+            self.table.find(spread(*hashed), is)
+        });
+        let places: ArrayVec<&(u32, u32), AT_ONCE> = places.flatten().collect();
+        for (_, slot) in places {
+            self.slab.prefetch(*slot);
+        }
+    }
+
     pub(crate) fn memory(&mut self, slot: u32) -> Option<&mut Memory> {
         self.slab.wake(slot)
     }
@@ -362,6 +377,8 @@ impl Identities {
     }
 }
 
+/// How many are fetched at once; see [`Identities::prefetch`].
+pub(crate) const AT_ONCE: usize = 16;
 /// So often everybody is asked once whether they may sleep.
 const TURNS: usize = 64;
 /// Younger than this, a baseline is [`BaselineState::Learning`](super::detector::BaselineState).

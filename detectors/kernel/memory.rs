@@ -8,6 +8,7 @@ use super::codec::Rest;
 use super::hot::Hot;
 use super::incidents::Incidents;
 use super::name::Name;
+use super::prefetch::prefetch;
 use super::risk::Risk;
 use super::time::{Span, Timestamp};
 use crate::States;
@@ -63,6 +64,17 @@ impl Memory {
         let first_seen = self.baseline.first_seen?;
         let proven = self.hot.last.since(first_seen) > Span::DAY;
         (!proven && self.baseline.declared.is_none()).then_some(first_seen)
+    }
+
+    /// Has what every event looks at fetched into the processor's cache.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.identity);
+        self.hot.prefetch();
+        prefetch(&self.baseline.first_seen);
+        prefetch(&self.baseline.rate);
+        self.states.prefetch();
+        prefetch(&self.incidents);
+        prefetch(&self.risk);
     }
 
     /// Whether all of it is stored and no hour is open: then it may be kept as it is stored.

@@ -51,6 +51,7 @@ pub mod identities;
 mod memory;
 mod newcomers;
 pub mod peers;
+pub(crate) mod prefetch;
 pub mod seen;
 mod shortfalls;
 mod slab;

@@ -68,6 +68,13 @@ macro_rules! registry {
             $($(#[$when])* $name: <$detector as Detector>::State,)+
         }
 
+        impl States {
+            /// Has where each begins fetched into the processor's cache.
+            pub(crate) fn prefetch(&self) {
+                $($(#[$when])* $crate::kernel::prefetch::prefetch(&self.$name);)+
+            }
+        }
+
         impl Detectors {
             pub(crate) fn new(configs: &Configs, calendars: &Calendars) -> Self {
                 Self {

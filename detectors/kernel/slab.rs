@@ -83,6 +83,13 @@ impl Slab {
         Some(&mut self.awake[index].1)
     }
 
+    /// Has what is known of who has `slot` fetched into the cache, if awake.
+    pub(crate) fn prefetch(&self, slot: u32) {
+        if let Place::Awake(index) = self.place(slot) {
+            self.awake[index].1.prefetch();
+        }
+    }
+
     /// Who has `slot`, if awake.
     pub(crate) fn awake(&mut self, slot: u32) -> Option<&mut Memory> {
         match self.place(slot) {

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::event::{Class, Event};
 use super::flow::{Flow, Flows, Sink, Taint};
 use super::names::Symbol;
+use super::prefetch::prefetch;
 use super::time::{Span, Timestamp};
 
 /// The sessions that are open, oldest first.
@@ -134,6 +135,12 @@ pub fn fingerprint(steps: &[Symbol]) -> u32 {
 }
 
 impl Trail {
+    /// Has what every event looks at fetched into the processor's cache.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.cut);
+        prefetch(&self.open);
+    }
+
     /// Ends the sessions that nothing can join any more, given the partition's `watermark`.
     pub fn expire(&mut self, watermark: Timestamp, mut ended: impl FnMut(Session)) {
         while let Some(at) = self.open.iter().position(|s| s.last.plus(GAP) < watermark) {

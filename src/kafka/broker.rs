@@ -108,12 +108,10 @@ impl Broker for Kafka<'_> {
     fn poll(
         &mut self,
         wait: Duration,
-        take: &mut dyn FnMut(&Record<'_>),
+        take: &mut dyn FnMut(&[Record<'_>]),
     ) -> Result<Vec<Happened>, Teardown> {
         let batch = self.reader.next(wait)?;
-        for record in batch.records.borrow_dependent() {
-            take(record);
-        }
+        take(batch.records.borrow_dependent());
         self.reader.free(batch.records);
         let rebalances = match batch.rebalances {
             true => self.consumer.context().take(),

@@ -23,7 +23,7 @@ pub trait Broker: Outbox {
     /// A clock that only goes forward; 0 is when this member came up.
     fn now(&self) -> Duration;
 
-    /// Waits up to `wait` for what comes next. Records are handed to `take`, with the first also some that are
+    /// Waits up to `wait` for what comes next. Records are handed to `take`, the first together with some that are
     /// there already; whatever else has happened meanwhile, and after them, is given back, in order.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ pub trait Broker: Outbox {
     fn poll(
         &mut self,
         wait: Duration,
-        take: &mut dyn FnMut(&Record<'_>),
+        take: &mut dyn FnMut(&[Record<'_>]),
     ) -> Result<Vec<Happened>, Teardown>;
 
     /// What is to be done between polls, given the partition, next offset and whether the end was reached of

@@ -200,11 +200,11 @@ impl<'s, B: Broker> Shard<'s, B> {
         };
         let now = self.broker.now();
         let (owned, pending) = (&mut self.owned, &mut self.pending);
-        let happened = self.broker.poll(wait, &mut |record| {
-            if let Some(owned) = owned.get_mut(&record.partition)
-                && record.offset >= owned.next
-            {
-                owned.take(record, now, pending);
+        let happened = self.broker.poll(wait, &mut |records| {
+            for records in records.chunk_by(|a, b| a.partition == b.partition) {
+                if let Some(owned) = owned.get_mut(&records[0].partition) {
+                    owned.take(records, now, pending);
+                }
             }
         })?;
         if !self.seen_first && self.pending.taken > 0 {

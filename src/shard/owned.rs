@@ -106,8 +106,27 @@ impl Owned {
         self.next >= self.told
     }
 
-    /// Hands one record to its engine.
-    pub(super) fn take(&mut self, record: &Record<'_>, now: Duration, pending: &mut Pending) {
+    /// Hands records of this partition to its engine, in order. While some are judged, what is known of the identities
+    /// of the next ones is fetched into the processor's cache.
+    pub(super) fn take(&mut self, records: &[Record<'_>], now: Duration, pending: &mut Pending) {
+        self.prefetch(records);
+        let mut parts = records.chunks(Engine::AHEAD).peekable();
+        while let Some(part) = parts.next() {
+            self.prefetch(parts.peek().copied().unwrap_or_default());
+            for record in part {
+                if record.offset >= self.next {
+                    self.take_one(record, now, pending);
+                }
+            }
+        }
+    }
+
+    fn prefetch(&self, records: &[Record<'_>]) {
+        let identities = records.iter().map(|record| record.content.identity());
+        self.engine.prefetch(identities.flatten());
+    }
+
+    fn take_one(&mut self, record: &Record<'_>, now: Duration, pending: &mut Pending) {
         self.ended = false;
         if record.offset < self.told {
             return self.take_again(record);

@@ -147,7 +147,7 @@ impl Broker for Process<'_> {
     fn poll(
         &mut self,
         wait: Duration,
-        take: &mut dyn FnMut(&Record<'_>),
+        take: &mut dyn FnMut(&[Record<'_>]),
     ) -> Result<Vec<Happened>, Teardown> {
         self.call("polling")?;
         let holds = !self.positions.is_empty();
@@ -181,14 +181,15 @@ impl Broker for Process<'_> {
         let chosen = world.dice.roll(ready.len() as u64) as usize;
         let (partition, offset, event) = &ready[chosen];
         drop(world);
-        take(&Record {
+        let record = Record {
             partition: *partition,
             offset: *offset,
             key: Some(&event.key),
             value: event.value.as_deref(),
             content: Content::of(None, event.value.as_deref()),
             received: Some(crate::bank::time(event.at)),
-        });
+        };
+        take(std::slice::from_ref(&record));
         self.positions.insert(*partition, offset + 1);
         Ok(Vec::new())
     }
