@@ -146,11 +146,15 @@ fn fetch<'c>(
     mut messages: Vec<BorrowedMessage<'c>>,
 ) -> Batch<'c> {
     messages.clear();
-    let (mut error, mut wait) = (None, PAUSE);
-    while messages.len() < BATCH && error.is_none() && !consumer.context().has_news() {
+    let (mut error, mut wait, mut bytes) = (None, PAUSE, 0);
+    let has_room = |messages: usize, bytes| messages < BATCH && bytes < BATCH_BYTES;
+    while has_room(messages.len(), bytes) && error.is_none() && !consumer.context().has_news() {
         match consumer.poll(std::mem::take(&mut wait)) {
             None => break,
-            Some(Ok(message)) => messages.push(message),
+            Some(Ok(message)) => {
+                bytes += message.payload_len();
+                messages.push(message);
+            }
             Some(Err(failed)) => error = Some(failed),
         }
     }
@@ -175,7 +179,9 @@ fn record<'m>(message: &'m BorrowedMessage<'_>) -> Record<'m> {
 
 /// Records that are handed over at most until there is time for anything else.
 const BATCH: usize = 256;
-/// Batches that are fetched ahead.
-const AHEAD: usize = 4;
+/// Bytes of values after which there are enough, however few records they are in.
+const BATCH_BYTES: usize = 256 << 10;
+/// Batches that are fetched ahead: some eight thousand records, about as many as come while a commit is waited for.
+const AHEAD: usize = 32;
 /// How long it waits for a record until it looks whether it is to end.
 const PAUSE: Duration = Duration::from_millis(50);
