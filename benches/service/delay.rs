@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use nhiwatch::kafka::watch;
 
 use super::measure::{PATIENCE, Work, judged, offer};
-use super::population::{Skew, population};
+use super::population::{Shape, Skew, population};
 use super::{Bench, say};
 
 /// Measures events that come at a steady rate, of as many identities as each of `sizes` says.
@@ -20,7 +20,7 @@ pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
     for size in sizes {
         for skew in Skew::ALL {
             let seconds = if bench.quick { 2 } else { SECONDS };
-            let records = population(*size, OFFERED * seconds, skew)?;
+            let records = population(*size, OFFERED * seconds, skew, Shape::Bare)?;
             let (known, offered) = records.split_at(*size);
             let delays = delays(bench, known, offered)?;
             let busiest = busiest(offered).context("nobody acts")?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::life::{Life, wait_for};
 use super::measure::{Work, fill, weigh};
-use super::population::{Skew, population};
+use super::population::{Shape, Skew, population};
 use super::{Bench, say};
 
 /// Measures so many `events` for each interval.
@@ -16,7 +16,7 @@ pub(crate) fn measure(bench: &Bench, events: usize) -> Result<()> {
         "\n{events} events of {identities} identities, then SIGKILL\n\n| checkpoint_interval | events/s | bytes of state \
          per event | events taken in again | seconds from the start to the first new event |\n|---|---|---|---|---|"
     ));
-    let records = population(identities, events, Skew::Uniform)?;
+    let records = population(identities, events, Skew::Uniform, Shape::Bare)?;
     let intervals = ["0s", "1s", "5s", "15s", "1m"];
     for interval in if bench.quick {
         &intervals[2..3]

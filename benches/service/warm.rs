@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::life::{Life, wait_for};
 use super::measure::{Work, offer};
-use super::population::{Skew, population};
+use super::population::{Shape, Skew, population};
 use super::{Bench, say};
 
 /// Measures a kill of a service that knows so many identities as each of `sizes` says, while events of them come.
@@ -24,7 +24,12 @@ pub(crate) fn measure(bench: &Bench, sizes: &[usize]) -> Result<()> {
         Err(_) => KILLS,
     };
     for size in sizes {
-        let records = population(*size, OFFERED * SECONDS * (kills + 1), Skew::Uniform)?;
+        let records = population(
+            *size,
+            OFFERED * SECONDS * (kills + 1),
+            Skew::Uniform,
+            Shape::Bare,
+        )?;
         let (known, offered) = records.split_at(*size);
         for keeps in [false, true] {
             let folder = tempfile::tempdir()?;
