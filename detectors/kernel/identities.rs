@@ -242,7 +242,10 @@ impl Identities {
         let mut dirty = std::mem::take(&mut self.dirty);
         // Mostly the order in which they lie in memory.
         dirty.sort_unstable();
-        for slot in dirty.drain(..) {
+        for (at, &slot) in dirty.iter().enumerate() {
+            if let Some(next) = dirty.get(at + AT_ONCE) {
+                self.slab.prefetch(*next);
+            }
             self.queued[slot as usize] = false;
             if let Some(memory) = self.slab.awake(slot) {
                 let (hot, rest) = std::mem::take(&mut memory.dirty);
@@ -253,6 +256,7 @@ impl Identities {
                 self.slab.lull(slot);
             }
         }
+        dirty.clear();
         self.dirty = dirty;
     }
 

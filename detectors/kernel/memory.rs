@@ -75,6 +75,7 @@ impl Memory {
         self.states.prefetch();
         prefetch(&self.incidents);
         prefetch(&self.risk);
+        prefetch(&self.dirty);
     }
 
     /// Whether all of it is stored and no hour is open: then it may be kept as it is stored.

@@ -46,18 +46,19 @@ impl Seen {
         let now = generation(front);
         let fingerprint =
             xxh3_64_with_seed(uid.as_bytes(), xxh3_64_with_seed(identity.as_bytes(), 1));
-        if self
-            .generations
-            .values()
-            .any(|g| g.all.contains(&fingerprint))
-        {
+        let at = now.max(self.generations.last_key_value().map_or(now, |(at, _)| *at));
+        let mut before = self.generations.range(..at);
+        if before.any(|(_, old)| old.all.contains(&fingerprint)) {
             return true;
         }
-        let at = now.max(self.generations.last_key_value().map_or(now, |(at, _)| *at));
         let current = self.generations.entry(at).or_default();
         if current.all.len() < self.max {
-            current.all.insert(fingerprint);
+            if !current.all.insert(fingerprint) {
+                return true;
+            }
             current.fresh.push(fingerprint);
+        } else if current.all.contains(&fingerprint) {
+            return true;
         } else {
             self.lost += 1;
         }

@@ -9,7 +9,7 @@ use nhiwatch::shard::broker::{Each, Outbox, Outgoing};
 use nhiwatch::shard::{Broker, Happened, Record, Teardown};
 use nhiwatch::wire::Content;
 
-use crate::world::{BARRIER, SESSION, Standing, World, Written};
+use crate::world::{BARRIER, Event, SESSION, Standing, World, Written};
 
 /// A mistake that is put into the way a member uses Kafka, to see that it is found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -104,6 +104,43 @@ impl<'s> Process<'s> {
     }
 }
 
+impl Process<'_> {
+    /// Some records that are there, of any of its partitions, with their places.
+    fn fetch(&mut self) -> Vec<(i32, i64, Event)> {
+        let world = &mut *self.world.borrow_mut();
+        let mut came = Vec::new();
+        for _ in 0..=world.dice.roll(AT_ONCE) {
+            let ready = |(partition, next): (&i32, &i64)| {
+                let event = world.events[*partition as usize].get(*next as usize)?;
+                (event.at <= world.now).then(|| (*partition, *next, event.clone()))
+            };
+            let mut ready: Vec<_> = self.positions.iter().filter_map(ready).collect();
+            if ready.is_empty() {
+                break;
+            }
+            let chosen = world.dice.roll(ready.len() as u64) as usize;
+            let (partition, offset, event) = ready.swap_remove(chosen);
+            self.positions.insert(partition, offset + 1);
+            came.push((partition, offset, event));
+        }
+        came
+    }
+}
+
+fn record((partition, offset, event): &(i32, i64, Event)) -> Record<'_> {
+    Record {
+        partition: *partition,
+        offset: *offset,
+        key: Some(&event.key),
+        value: event.value.as_deref(),
+        content: Content::of(None, event.value.as_deref()),
+        received: Some(crate::bank::time(event.at)),
+    }
+}
+
+/// How many records may come at once.
+const AT_ONCE: u64 = 5;
+
 fn failed(what: &'static str, why: &str) -> Teardown {
     Teardown::Broker {
         what,
@@ -166,31 +203,11 @@ impl Broker for Process<'_> {
             Standing::Takes(partitions) => return Ok(vec![Happened::Assigned(partitions)]),
             Standing::Waits | Standing::Owns => {}
         }
-        let mut world = self.world.borrow_mut();
-        let now = world.now;
-        let ready = |(partition, next): (&i32, &i64)| {
-            let events = &world.events[*partition as usize];
-            let event = events.get(*next as usize)?;
-            (event.at <= now).then(|| (*partition, *next, event.clone()))
-        };
-        let ready: Vec<_> = self.positions.iter().filter_map(ready).collect();
-        if ready.is_empty() {
-            world.pass(wait);
-            return Ok(Vec::new());
+        let came = self.fetch();
+        if came.is_empty() {
+            self.world.borrow_mut().pass(wait);
         }
-        let chosen = world.dice.roll(ready.len() as u64) as usize;
-        let (partition, offset, event) = &ready[chosen];
-        drop(world);
-        let record = Record {
-            partition: *partition,
-            offset: *offset,
-            key: Some(&event.key),
-            value: event.value.as_deref(),
-            content: Content::of(None, event.value.as_deref()),
-            received: Some(crate::bank::time(event.at)),
-        };
-        take(std::slice::from_ref(&record));
-        self.positions.insert(*partition, offset + 1);
+        take(&came.iter().map(record).collect::<Vec<_>>());
         Ok(Vec::new())
     }
 
