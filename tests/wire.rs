@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use nhiwatch::wire::event::field_names;
-use nhiwatch::wire::{RawEvent, Reason, encode, with_input};
+use nhiwatch::wire::{RawEvent, Reason, control, encode, with_input};
 use nhiwatch_detectors::kernel::event::{Class, Count, Event, Kind, Outcome};
 use nhiwatch_detectors::kernel::time::Timestamp;
 use poison::{GOOD, poisons, with};
@@ -101,6 +101,44 @@ fn the_published_schema_has_exactly_the_fields_that_are_read() {
         words("outcome"),
         Outcome::ALL.iter().map(|w| w.word()).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn the_published_schema_of_rulings_says_what_is_read() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../config/schema/feedback.schema.json")).expect("JSON");
+    let ruling = |change: (&str, serde_json::Value)| {
+        let mut value = serde_json::json!({
+            "identity": "svc", "incident": "0A0b".repeat(8), "ruling": "benign", "note": "a job",
+        });
+        value[change.0] = change.1;
+        let value = value.to_string();
+        control::read("feedback", Some(b"svc"), Some(value.as_bytes())).is_ok()
+    };
+    let properties = schema["properties"].as_object().expect("properties");
+    let fields: Vec<&String> = properties.keys().collect();
+    assert_eq!(fields, ["identity", "incident", "ruling"]);
+    assert_eq!(properties["incident"]["pattern"], "^[0-9A-Fa-f]{32}$");
+    let words = serde_json::json!(["benign", "malicious"]);
+    assert_eq!(properties["ruling"]["enum"], words);
+    for (field, says) in properties {
+        assert!(!ruling((field, 7.into())), "{field} is not read");
+        let required = schema["required"].as_array().expect("a list");
+        let required = required.iter().any(|it| it == field);
+        assert_eq!(
+            ruling((field, serde_json::Value::Null)),
+            !required,
+            "{field}"
+        );
+        for word in says["enum"].as_array().into_iter().flatten() {
+            assert!(ruling((field, word.clone())), "{word}");
+        }
+    }
+    assert!(ruling(("note", 7.into())), "an unknown field counts");
+    assert!(!ruling(("ruling", "suspicious".into())));
+    for wrong in ["0a0b".repeat(7), "0a0g".repeat(8)] {
+        assert!(!ruling(("incident", wrong.into())));
+    }
 }
 
 fn text() -> impl Strategy<Value = Option<String>> {

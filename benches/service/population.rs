@@ -15,11 +15,10 @@ pub(crate) fn measure(bench: &Bench, events: usize, sizes: &[usize]) -> Result<(
          shard, events/s | ratio | share of time in commits | bytes of state per event | state records | restart, s |\n\
          |---|---|---|---|---|---|---|---|---|---|"
     ));
-    let shapes = Shape::ALL;
     for size in sizes {
         for (skew, shape) in Skew::ALL
             .into_iter()
-            .flat_map(|skew| shapes.map(|shape| (skew, shape)))
+            .flat_map(|skew| Shape::ALL.map(|shape| (skew, shape)))
         {
             let records = population(*size, events, skew, shape)?;
             let topics = bench.topics(&records, Work::Watch, "")?;

@@ -149,7 +149,7 @@ impl Hour {
 }
 
 impl Hot {
-    /// Has what every event looks at fetched into the processor's cache.
+    /// Has where each part begins that every event looks at fetched into the processor's cache.
     pub(crate) fn prefetch(&self) {
         prefetch(&self.last);
         prefetch(&self.twins);

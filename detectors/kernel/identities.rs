@@ -195,8 +195,9 @@ impl Identities {
         self.table.find(spread(hashed), is).map(|it| it.1)
     }
 
-    /// Has what is known of those with these names fetched into the processor's cache. Each step is done for all of them
-    /// before the next, so that their waits for memory overlap.
+    /// Has what is known of the first [`AT_ONCE`] of these names fetched into the processor's cache. Each step is done for
+    /// all of them before the next, so that their waits for memory overlap. Whose hash it is, is taken for it: to compare
+    /// names would be to wait for what is to be fetched, and a wrong one costs nothing.
     pub(crate) fn prefetch<'n>(&self, names: impl Iterator<Item = &'n str>) {
         let hashes: ArrayVec<u32, AT_ONCE> = names.take(AT_ONCE).map(hash).collect();
         let places = hashes.iter().map(|hashed| {

@@ -66,7 +66,7 @@ impl Memory {
         (!proven && self.baseline.declared.is_none()).then_some(first_seen)
     }
 
-    /// Has what every event looks at fetched into the processor's cache.
+    /// Has where each part begins that every event looks at fetched into the processor's cache.
     pub(crate) fn prefetch(&self) {
         prefetch(&self.identity);
         self.hot.prefetch();

@@ -142,6 +142,7 @@ mod tests {
     fn an_id_is_a_duplicate_for_ten_minutes_at_least_and_thirty_at_most() {
         let mut seen = Seen::new(100);
         assert!(!seen.note("a", "1", at(0)));
+        assert!(seen.note("a", "1", at(1)));
         assert!(seen.note("a", "1", at(9)));
         assert!(!seen.note("b", "1", at(9)));
         seen.note("a", "2", at(30));

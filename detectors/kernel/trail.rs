@@ -135,7 +135,7 @@ pub fn fingerprint(steps: &[Symbol]) -> u32 {
 }
 
 impl Trail {
-    /// Has what every event looks at fetched into the processor's cache.
+    /// Has where each part begins that every event looks at fetched into the processor's cache.
     pub(crate) fn prefetch(&self) {
         prefetch(&self.cut);
         prefetch(&self.open);

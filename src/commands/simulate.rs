@@ -146,7 +146,13 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
 }
 
 fn bank(args: &SimulateArgs) -> Result<Bank, Failure> {
-    Bank::new(&plan(args)?).map_err(usage)
+    let plan = plan(args)?;
+    if plan.has_unknown_holidays() {
+        tracing::warn!(
+            "trading holidays are known for 2025 and 2026: on those of other years this bank's venues are open"
+        );
+    }
+    Bank::new(&plan).map_err(usage)
 }
 
 fn plan(args: &SimulateArgs) -> Result<Plan, Failure> {

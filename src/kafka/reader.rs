@@ -34,13 +34,21 @@ pub(super) struct Reader<'c> {
 self_cell::self_cell!(
     /// Messages, and the records that they are, borrowed from them.
     pub(super) struct Records<'c> {
-        owner: Vec<BorrowedMessage<'c>>,
+        owner: Fetched<'c>,
         #[covariant]
         dependent: Decoded,
     }
 );
 
 type Decoded<'a> = Vec<Record<'a>>;
+
+/// Messages as they came.
+#[derive(Default)]
+pub(super) struct Fetched<'c> {
+    messages: Vec<BorrowedMessage<'c>>,
+    /// Bytes that they hold.
+    bytes: usize,
+}
 
 /// What came at once.
 pub(super) struct Batch<'c> {
@@ -66,10 +74,10 @@ impl<'c> Reader<'c> {
         let (spent, used) = channel();
         let (go_on, may_go_on) = sync_channel(1);
         let fetch = move || {
+            let mut on_their_way = 0;
             while !ended.load(Ordering::Acquire) {
-                // Those that were taken are freed here.
-                let used = used.try_iter().last().map(Records::into_owner);
-                let batch = fetch(consumer, used.unwrap_or_default());
+                let batch = fetch(consumer, take_back(&used, &mut on_their_way));
+                on_their_way += batch.records.borrow_owner().bytes;
                 let news = batch.rebalances;
                 let gone = !batch.is_empty() && to.send(batch).is_err();
                 if gone || (news && may_go_on.recv().is_err()) {
@@ -104,7 +112,7 @@ impl<'c> Reader<'c> {
                 self.waits = batch.rebalances;
                 Ok(batch)
             }
-            Err(RecvTimeoutError::Timeout) => Ok(Batch::of(Vec::new(), None, false)),
+            Err(RecvTimeoutError::Timeout) => Ok(Batch::of(Fetched::default(), None, false)),
             Err(RecvTimeoutError::Disconnected) => Err(Teardown::Refused(
                 "the thread that reads has ended".to_owned(),
             )),
@@ -127,9 +135,9 @@ impl Drop for Reader<'_> {
 }
 
 impl<'c> Batch<'c> {
-    fn of(messages: Vec<BorrowedMessage<'c>>, error: Option<KafkaError>, rebalances: bool) -> Self {
+    fn of(fetched: Fetched<'c>, error: Option<KafkaError>, rebalances: bool) -> Self {
         Self {
-            records: Records::new(messages, |messages| messages.iter().map(record).collect()),
+            records: Records::new(fetched, |it| it.messages.iter().map(record).collect()),
             error,
             rebalances,
         }
@@ -140,25 +148,56 @@ impl<'c> Batch<'c> {
     }
 }
 
-/// What is there, if need be after a while, up to an error or a rebalance; the room of `messages` is used again.
-fn fetch<'c>(
-    consumer: &'c BaseConsumer<Assignments>,
-    mut messages: Vec<BorrowedMessage<'c>>,
-) -> Batch<'c> {
-    messages.clear();
-    let (mut error, mut wait, mut bytes) = (None, PAUSE, 0);
-    let has_room = |messages: usize, bytes| messages < BATCH && bytes < BATCH_BYTES;
-    while has_room(messages.len(), bytes) && error.is_none() && !consumer.context().has_news() {
+/// Frees those that were taken, and gives the room of the last; waits for some where too much is on its way.
+fn take_back<'c>(
+    used: &Receiver<Records<'c>>,
+    on_their_way: &mut usize,
+) -> Vec<BorrowedMessage<'c>> {
+    let mut room = Vec::new();
+    loop {
+        let back = match *on_their_way > AHEAD_BYTES {
+            true => used.recv().ok(),
+            false => used.try_recv().ok(),
+        };
+        let Some(Fetched { messages, bytes }) = back.map(Records::into_owner) else {
+            return room;
+        };
+        *on_their_way -= bytes;
+        room = messages;
+        room.clear();
+    }
+}
+
+/// What is there, if need be after a while, up to an error or a rebalance; put into `room`.
+fn fetch<'c>(consumer: &'c BaseConsumer<Assignments>, room: Vec<BorrowedMessage<'c>>) -> Batch<'c> {
+    let mut fetched = Fetched {
+        messages: room,
+        bytes: 0,
+    };
+    let (mut error, mut wait) = (None, PAUSE);
+    while fetched.messages.len() < BATCH
+        && fetched.bytes < BATCH_BYTES
+        && error.is_none()
+        && !consumer.context().has_news()
+    {
         match consumer.poll(std::mem::take(&mut wait)) {
             None => break,
             Some(Ok(message)) => {
-                bytes += message.payload_len();
-                messages.push(message);
+                fetched.bytes += size(&message);
+                fetched.messages.push(message);
             }
             Some(Err(failed)) => error = Some(failed),
         }
     }
-    Batch::of(messages, error, consumer.context().has_news())
+    Batch::of(fetched, error, consumer.context().has_news())
+}
+
+/// Bytes of a message's key, value and headers.
+fn size(message: &BorrowedMessage<'_>) -> usize {
+    let headers = message.headers();
+    let headers = headers.into_iter().flat_map(Headers::iter);
+    let values = headers.map(|header| header.value.map_or(0, <[u8]>::len));
+    message.key_len() + message.payload_len() + values.sum::<usize>()
 }
 
 fn record<'m>(message: &'m BorrowedMessage<'_>) -> Record<'m> {
@@ -179,8 +218,10 @@ fn record<'m>(message: &'m BorrowedMessage<'_>) -> Record<'m> {
 
 /// Records that are handed over at most until there is time for anything else.
 const BATCH: usize = 256;
-/// Bytes of values after which there are enough, however few records they are in.
+/// Bytes after which there are enough, however few records they are in.
 const BATCH_BYTES: usize = 256 << 10;
+/// Bytes on their way above which none are fetched until some were taken.
+const AHEAD_BYTES: usize = 32 << 20;
 /// Batches that are fetched ahead: some eight thousand records, about as many as come while a commit is waited for.
 const AHEAD: usize = 32;
 /// How long it waits for a record until it looks whether it is to end.

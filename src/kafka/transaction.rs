@@ -113,7 +113,7 @@ impl Transaction {
             let group = consumer.group_metadata().ok_or_else(|| {
                 Teardown::Refused("the consumer is in no group to commit offsets for".to_owned())
             })?;
-            self.add(offsets, group, deadline)?;
+            self.add_offsets(offsets, group, deadline)?;
         }
         native::flush(&self.producer, left(deadline))
             .map_err(Teardown::during("delivering the transaction's records"))?;
@@ -126,7 +126,7 @@ impl Transaction {
     /// Adds the input `offsets` of `group`, on a thread of its own: librdkafka waits for the group's coordinator for as long
     /// as no broker answers, whatever time it is given. Where that is longer than until `deadline`, it keeps the thread and
     /// the producer until there is an answer, which nobody waits for any more.
-    fn add(
+    fn add_offsets(
         &self,
         offsets: &TopicPartitionList,
         group: ConsumerGroupMetadata,

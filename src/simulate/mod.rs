@@ -84,6 +84,15 @@ impl Plan {
             ..self
         }
     }
+
+    /// Whether it has days of which it is not known whether they are trading holidays: its venues are open on them.
+    #[must_use]
+    pub fn has_unknown_holidays(&self) -> bool {
+        let first = self.start.date_naive();
+        let last = first.checked_add_days(Days::new(u64::from(self.days.max(1)) - 1));
+        let known = |day: NaiveDate| market::KNOWN.contains(&day.year());
+        !(known(first) && last.is_some_and(known))
+    }
 }
 
 /// Why a plan cannot be carried out.

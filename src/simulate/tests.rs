@@ -121,6 +121,16 @@ pub(super) fn in_session(mic: &str, ts: i64) -> bool {
 }
 
 #[test]
+fn a_run_beyond_the_years_of_which_holidays_are_known_says_so() {
+    let until = |year, month, day| {
+        let last = NaiveDate::from_ymd_opt(year, month, day).unwrap();
+        Plan::new(20, 31, 1).until(last).has_unknown_holidays()
+    };
+    assert!(!until(2025, 1, 31) && !until(2026, 12, 31));
+    assert!(until(2025, 1, 30) && until(2027, 1, 1));
+}
+
+#[test]
 fn ordinary_orders_are_inside_the_session_through_both_clock_changes_and_holidays() {
     // Mid-March to mid-April and October to January hold every clock change and many holidays.
     for (month, days) in [(3, 45), (10, 90)] {

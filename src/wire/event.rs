@@ -31,8 +31,8 @@ pub const UNKNOWN_MAX: u32 = 1000;
 #[derive(Clone, Debug, Default)]
 pub struct RawEvent<'a> {
     json: &'a str,
-    /// Where in `json` the value of each text is, or nothing: a third of the room of as many strings, and it is moved
-    /// from one thread to another.
+    /// Where in `json` the value of each text is, or nothing: a third of the room of as many references, since an event is
+    /// moved from one thread to another.
     texts: [Extent; Text::ALL.len()],
     /// Values with escapes, as they read.
     unescaped: Vec<(Text, String)>,
@@ -48,7 +48,7 @@ pub struct RawEvent<'a> {
     pub unknown: u32,
 }
 
-/// A part of the record, in bytes; none of it where the text is absent, empty or unescaped.
+/// A part of the record, in bytes; none of it where the text is absent, empty or had escapes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extent {
     start: u32,
@@ -315,7 +315,9 @@ impl<'de> Visitor<'de> for Seed<'_, 'de> {
             seen |= field.bit();
             match field {
                 Field::Text(text) => {
-                    if let Some(Borrowed(value)) = map.next_value()? {
+                    if let Some(Borrowed(value)) = map.next_value()?
+                        && raw.repeated.is_none()
+                    {
                         raw.put(text, value);
                     }
                 }

@@ -109,19 +109,26 @@ impl Process<'_> {
     fn fetch(&mut self) -> Vec<(i32, i64, Event)> {
         let world = &mut *self.world.borrow_mut();
         let mut came = Vec::new();
-        for _ in 0..=world.dice.roll(AT_ONCE) {
-            let ready = |(partition, next): (&i32, &i64)| {
-                let event = world.events[*partition as usize].get(*next as usize)?;
-                (event.at <= world.now).then(|| (*partition, *next, event.clone()))
+        for _ in 0..=world.dice.roll(RUNS) {
+            let has_more = |(partition, at): &(&i32, &i64)| {
+                let event = world.events[**partition as usize].get(**at as usize);
+                event.is_some_and(|event| event.at <= world.now)
             };
-            let mut ready: Vec<_> = self.positions.iter().filter_map(ready).collect();
+            let ready = self.positions.iter().filter(has_more);
+            let ready: Vec<i32> = ready.map(|(partition, _)| *partition).collect();
             if ready.is_empty() {
                 break;
             }
-            let chosen = world.dice.roll(ready.len() as u64) as usize;
-            let (partition, offset, event) = ready.swap_remove(chosen);
-            self.positions.insert(partition, offset + 1);
-            came.push((partition, offset, event));
+            let partition = ready[world.dice.roll(ready.len() as u64) as usize];
+            let at = self.positions.entry(partition).or_default();
+            for _ in 0..=world.dice.roll(RUN) {
+                let event = world.events[partition as usize].get(*at as usize);
+                let Some(event) = event.filter(|event| event.at <= world.now) else {
+                    break;
+                };
+                came.push((partition, *at, event.clone()));
+                *at += 1;
+            }
         }
         came
     }
@@ -138,8 +145,10 @@ fn record((partition, offset, event): &(i32, i64, Event)) -> Record<'_> {
     }
 }
 
-/// How many records may come at once.
-const AT_ONCE: u64 = 5;
+/// How often it goes from one partition to another in what comes at once.
+const RUNS: u64 = 3;
+/// How many records of one partition may come in a row: more than a shard fetches ahead for.
+const RUN: u64 = 40;
 
 fn failed(what: &'static str, why: &str) -> Teardown {
     Teardown::Broker {
