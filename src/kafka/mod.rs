@@ -21,12 +21,12 @@ use crate::shard::Teardown;
 impl Teardown {
     /// What `what` failed with, from librdkafka's answer; where it was given up by us, that the service is to stop.
     pub(crate) fn during(what: &'static str) -> impl FnOnce(KafkaError) -> Self {
-        move |source| Self::Broker {
-            what,
-            fenced: is_fenced(&source),
-            source: match source {
-                KafkaError::Canceled => "given up, since the service is to stop".into(),
-                source => Box::new(source),
+        move |source| match source {
+            KafkaError::Canceled => Self::given_up(what),
+            source => Self::Broker {
+                what,
+                fenced: is_fenced(&source),
+                source: Box::new(source),
             },
         }
     }

@@ -346,7 +346,11 @@ fn go_on_from(
     // Each part of the file has a checksum, which was right.
     let mut take =
         |key: &[u8], value: Option<&[u8]>| loaded.take_in(key, value, frame::unwrap_whole);
-    if let Err(error) = copy.read(&mut take) {
+    let read = copy.read(|| service.stopping(), &mut take);
+    if service.stopping() {
+        return Err(Teardown::given_up("reading the state cache"));
+    }
+    if let Err(error) = read {
         return Ok(Err(error.to_string()));
     }
     loaded.copied = loaded.records;

@@ -33,6 +33,16 @@ impl Teardown {
         ))
     }
 
+    /// `what` was not done to its end, since the service is to stop.
+    #[must_use]
+    pub fn given_up(what: &'static str) -> Self {
+        Self::Broker {
+            what,
+            source: "given up, since the service is to stop".into(),
+            fenced: false,
+        }
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn word(&self) -> &'static str {

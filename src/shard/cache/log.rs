@@ -138,8 +138,13 @@ impl Log {
     /// Hands every committed record to `each`, in order; no value deletes the key.
     ///
     /// # Errors
-    /// Where the file cannot be read or is damaged; what was handed over until then is not to be used.
-    pub(super) fn read(&mut self, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> io::Result<()> {
+    /// Where the file cannot be read or is damaged, or where `stops` says so between two parts; what was handed over until
+    /// then is not to be used.
+    pub(super) fn read(
+        &mut self,
+        stops: impl Fn() -> bool,
+        mut each: impl FnMut(&[u8], Option<&[u8]>),
+    ) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
         let mut from = (&self.file).take(self.committed - MAGIC.len() as u64);
         // What is read next is got ready while the records before it are taken.
@@ -155,6 +160,9 @@ impl Log {
                 Ok(())
             })?;
             for body in bodies {
+                if stops() {
+                    return Err(io::Error::new(io::ErrorKind::Interrupted, "given up"));
+                }
                 records(&body, &mut each).ok_or_else(|| io::Error::other("a record is cut off"))?;
                 // Nobody needs it once all is read.
                 let _ = done.send(body);
@@ -192,26 +200,32 @@ impl Log {
     /// it is on disk.
     fn rewrite(&mut self, stamp: Stamp) -> io::Result<()> {
         let (mut newest, mut number) = (HashMap::new(), 0_u64);
-        self.read(|key, value| {
-            match value {
-                Some(_) => newest.insert(xxh3_128(key), number),
-                None => newest.remove(&xxh3_128(key)),
-            };
-            number += 1;
-        })?;
+        self.read(
+            || false,
+            |key, value| {
+                match value {
+                    Some(_) => newest.insert(xxh3_128(key), number),
+                    None => newest.remove(&xxh3_128(key)),
+                };
+                number += 1;
+            },
+        )?;
         let aside = self.path.with_extension(ASIDE);
         let mut to = BufWriter::with_capacity(1 << 20, options().truncate(true).open(&aside)?);
         to.write_all(MAGIC)?;
         let (mut part, mut number, mut outcome) = (Part::default(), 0, Ok(()));
-        self.read(|key, value| {
-            if newest.get(&xxh3_128(key)) == Some(&number) {
-                part.push(key, value);
-            }
-            if part.len() >= PART_MAX && outcome.is_ok() {
-                outcome = frame(&mut to, PART, &std::mem::take(&mut part).0);
-            }
-            number += 1;
-        })?;
+        self.read(
+            || false,
+            |key, value| {
+                if newest.get(&xxh3_128(key)) == Some(&number) {
+                    part.push(key, value);
+                }
+                if part.len() >= PART_MAX && outcome.is_ok() {
+                    outcome = frame(&mut to, PART, &std::mem::take(&mut part).0);
+                }
+                number += 1;
+            },
+        )?;
         outcome?;
         frame(&mut to, PART, &part.0)?;
         frame(&mut to, END, &body(stamp))?;

@@ -63,12 +63,13 @@ impl Found {
     /// Hands all that it holds to `each`, in order.
     ///
     /// # Errors
-    /// Where it cannot be read; what was handed over until then is not to be used.
+    /// Where it cannot be read, or was given up as `stops` said; what was handed over until then is not to be used.
     pub(super) fn read(
         &mut self,
+        stops: impl Fn() -> bool,
         each: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<(), std::io::Error> {
-        self.0.log.read(each)
+        self.0.log.read(stops, each)
     }
 }
 

@@ -23,12 +23,15 @@ fn part(records: &[(&str, Option<&str>)]) -> Part {
 
 fn read(log: &mut Log) -> std::io::Result<Records> {
     let mut records = Records::new();
-    log.read(|key, value| {
-        match value {
-            Some(value) => records.insert(key.to_vec(), value.to_vec()),
-            None => records.remove(key),
-        };
-    })?;
+    log.read(
+        || false,
+        |key, value| {
+            match value {
+                Some(value) => records.insert(key.to_vec(), value.to_vec()),
+                None => records.remove(key),
+            };
+        },
+    )?;
     Ok(records)
 }
 
@@ -71,6 +74,20 @@ fn what_was_committed_is_read_back_and_the_rest_is_cut_off() {
     let mut expected = known(BOTH);
     expected.extend(known(&[("b", "4")]));
     assert_eq!(read(&mut log).unwrap(), expected);
+}
+
+#[test]
+fn a_reading_that_is_given_up_leaves_the_file_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = three(&folder.path().join("x.log"));
+    let parts = std::cell::Cell::new(0);
+    let second = || parts.replace(parts.get() + 1) == 1;
+    let given_up = log.read(second, |key, _| assert_ne!(key, b"d"));
+    assert_eq!(
+        given_up.unwrap_err().kind(),
+        std::io::ErrorKind::Interrupted
+    );
+    assert_eq!(read(&mut log).unwrap(), known(BOTH));
 }
 
 #[test]
