@@ -174,7 +174,7 @@ const FULL_MAX: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(500);
 
 impl Outbox for Transaction {
-    /// Waits up to [`FULL_MAX`] where the queue is full.
+    /// Waits up to ten seconds where the queue is full.
     fn send(&self, record: &Outgoing<'_>) -> Result<(), Teardown> {
         let asked_for = usize::from(record.partition.is_some());
         let mut outgoing: BaseRecord<'_, [u8], [u8], usize> =
