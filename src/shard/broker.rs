@@ -24,7 +24,8 @@ pub trait Broker: Outbox {
     fn now(&self) -> Duration;
 
     /// Waits up to `wait` for what comes next. Records of any of its partitions, each in order, are handed to `take`, the
-    /// first together with some that are there already; whatever else has happened meanwhile, and after them, is given back, in order.
+    /// first together with some that are there already; whatever else has happened meanwhile, and after them, is given back,
+    /// in order.
     ///
     /// # Errors
     /// What does not pass by itself.
