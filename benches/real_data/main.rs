@@ -53,7 +53,7 @@ fn main() -> io::Result<()> {
         report += &retail::measure(&folder, quick)?;
     }
     if let Some(folder) = there("git_bot_activity") {
-        report += &masquerade::measure(&folder)?;
+        report += &masquerade::measure(&folder, quick)?;
     }
     if let Some(folder) = there("agentdojo_traces") {
         report += &agents::hijacked(&folder, quick)?;
