@@ -23,7 +23,7 @@ pub const META: &[u8] = b"\0meta";
 const STORMS: &[u8] = b"\0storms";
 
 /// Layout version of every payload.
-const LAYOUT: u8 = 25;
+const LAYOUT: u8 = 26;
 
 /// What a stored record is about.
 #[derive(Debug, PartialEq)]

@@ -8,9 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Class, Event};
 
-/// What a session has touched so far.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+/// What was touched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Taint(u8);
+
+/// When a session first touched something, and when it last reached each sink.
+///
+/// What it carries where follows from these times, in whatever order the events came. They are in milliseconds since
+/// any one moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    touched: [Option<i32>; Taint::NAMES.len()],
+    reached: [Option<i32>; Sink::ALL.len()],
+}
 
 /// Where something can do harm that cannot be undone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,18 +72,14 @@ impl Taint {
         Self(touched.fold(0, |all, (_, bit)| all | bit.0))
     }
 
-    /// Both together.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 }
 
 impl Sink {
+    const ALL: [Self; 3] = [Self::Outside, Self::Money, Self::Rights];
+
     /// The sink that `event` reaches, if it does.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Option<Self> {
@@ -98,11 +104,8 @@ impl Flow {
     /// How many different flows there may be, those of nothing included.
     pub const COUNT: u32 = 24;
 
-    /// The flow that `event` makes after a session has touched `taint`, if it makes one: a sink after
-    /// nothing of note is none.
-    #[must_use]
-    pub fn of(taint: Taint, event: &Event<'_>) -> Option<Self> {
-        let sink = Sink::of(event)?;
+    /// The flow of what was touched into `sink`; nothing of note makes none.
+    fn into(sink: Sink, taint: Taint) -> Option<Self> {
         (taint != Taint::default()).then_some(Self { taint, sink })
     }
 
@@ -115,8 +118,7 @@ impl Flow {
             2 => Sink::Rights,
             _ => return None,
         };
-        let taint = Taint((number % 8) as u8);
-        (taint != Taint::default()).then_some(Self { taint, sink })
+        Self::into(sink, Taint((number % 8) as u8))
     }
 
     /// Its number, below [`Flow::COUNT`].
@@ -135,6 +137,42 @@ impl Flow {
     #[must_use]
     pub const fn is_sensitive(self) -> bool {
         self.taint.has(Taint::SENSITIVE)
+    }
+}
+
+impl Course {
+    /// Takes in `event`, which happened `at`, and gives the flows that are made by it: into the sink that it reaches, and,
+    /// where it comes late, of what it touches into sinks that were reached after it.
+    pub fn note(&mut self, event: &Event<'_>, at: i32, mut each: impl FnMut(Flow)) {
+        let sink = Sink::of(event);
+        if let Some(flow) = sink.and_then(|sink| Flow::into(sink, self.by(at))) {
+            each(flow);
+        }
+        if let Some(sink) = sink {
+            let last = &mut self.reached[sink as usize];
+            *last = (*last).max(Some(at));
+        }
+        let (touches, before) = (Taint::of(event), *self);
+        for (first, (bit, _)) in self.touched.iter_mut().zip(Taint::NAMES) {
+            if touches.has(bit) && first.is_none_or(|first| at < first) {
+                *first = Some(at);
+            }
+        }
+        for (sink, reached) in Sink::ALL.into_iter().zip(self.reached) {
+            if let Some(reached) = reached.filter(|reached| at < *reached)
+                && self.by(reached) != before.by(reached)
+                && let Some(flow) = Flow::into(sink, self.by(reached))
+            {
+                each(flow);
+            }
+        }
+    }
+
+    /// What had been touched by then.
+    fn by(&self, at: i32) -> Taint {
+        let touched = self.touched.iter().zip(Taint::NAMES);
+        let touched = touched.filter(|(first, _)| first.is_some_and(|first| first <= at));
+        Taint(touched.fold(0, |all, (_, (bit, _))| all | bit.0))
     }
 }
 
@@ -179,19 +217,45 @@ mod tests {
             event(Class::Tool, "external"),
             event(Class::Read, "customer_pii"),
         );
-        let admin = event(Class::Admin, "internal_api");
-        assert_eq!(Flow::of(Taint::default(), &web), None);
-        let taint = Taint::of(&web).and(Taint::of(&customer));
-        let flow = Flow::of(taint, &web).expect("it leaves the house");
-        assert_eq!(flow.to_string(), "untrusted, sensitive > outside");
-        assert!(flow.is_sensitive());
-        let flow = Flow::of(Taint::of(&admin), &event(Class::Payment, "payment_rail"));
-        let flow = flow.expect("money moves");
-        assert_eq!(
-            (flow.to_string(), flow.is_sensitive()),
-            ("rights > money".into(), false)
+        let (admin, pays) = (
+            event(Class::Admin, "internal_api"),
+            event(Class::Payment, "payment_rail"),
         );
-        assert_eq!(Flow::of(taint, &customer), None);
+        let steps = [(&web, 1), (&customer, 2), (&web, 3)];
+        let made = ["untrusted, sensitive > outside (sensitive)"];
+        assert_eq!(flows(&steps), made);
+        assert_eq!(flows(&[(&admin, 1), (&pays, 2)]), ["rights > money"]);
+        assert_eq!(flows(&[(&pays, 1), (&customer, 2)]), [""; 0]);
+    }
+
+    #[test]
+    fn what_comes_late_is_carried_to_where_the_session_got_after_it_and_no_further_back() {
+        let (customer, mail) = (
+            event(Class::Read, "customer_pii"),
+            event(Class::Write, "external"),
+        );
+        let made = ["sensitive > outside (sensitive)"];
+        assert_eq!(flows(&[(&customer, 1), (&mail, 2)]), made);
+        assert_eq!(flows(&[(&mail, 2), (&customer, 1)]), made);
+        // Once is enough, and what was read only afterwards was not in it.
+        assert_eq!(flows(&[(&mail, 2), (&customer, 1), (&customer, 0)]), made);
+        assert_eq!(flows(&[(&customer, 2), (&mail, 1)]), [""; 0]);
+    }
+
+    /// The flows that a session makes whose events come in this order, each with when it happened.
+    fn flows(events: &[(&Event<'_>, i32)]) -> Vec<String> {
+        let (mut course, mut made) = (Course::default(), Vec::new());
+        for (event, at) in events {
+            course.note(event, *at, |flow| {
+                let sensitive = if flow.is_sensitive() {
+                    " (sensitive)"
+                } else {
+                    ""
+                };
+                made.push(format!("{flow}{sensitive}"));
+            });
+        }
+        made
     }
 
     #[test]

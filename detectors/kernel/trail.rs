@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::event::{Class, Event};
-use super::flow::{Flow, Flows, Sink, Taint};
+use super::flow::{Course, Flow, Flows, Sink};
 use super::names::Symbol;
 use super::prefetch::prefetch;
 use super::time::{Span, Timestamp};
@@ -27,12 +27,19 @@ pub struct Session {
     whole: bool,
     /// Whether something in it was anomalous: what is new in it becomes known only after days.
     pub suspect: bool,
-    /// What was touched in it.
-    taint: Taint,
+    /// Whether a step came after one that happened later.
+    shuffled: bool,
+    /// When its first event happened that came.
+    began: Timestamp,
+    /// What was touched in it and where it got, in milliseconds since it began.
+    course: Course,
     flows: Flows,
     /// Few sessions have any, so that they take no room in the others.
     targets: Vec<Target>,
+    /// In the order in which they happened.
     steps: ArrayVec<Symbol, { Session::STEPS_MAX }>,
+    /// When each did, in milliseconds since it began.
+    times: ArrayVec<i32, { Session::STEPS_MAX }>,
 }
 
 impl Session {
@@ -66,10 +73,82 @@ impl Session {
         Some(fingerprint(steps))
     }
 
+    /// Whether a step came after one that happened later: others may be on their way that belong between those at hand.
+    #[must_use]
+    pub const fn is_shuffled(&self) -> bool {
+        self.shuffled
+    }
+
     /// Event time of the last step.
     #[must_use]
     pub const fn last(&self) -> Timestamp {
         self.last
+    }
+
+    fn begun_with(event: &Event<'_>, key: u64, whole: bool) -> Self {
+        Self {
+            key,
+            last: event.ts,
+            whole,
+            suspect: false,
+            shuffled: false,
+            began: event.ts,
+            course: Course::default(),
+            flows: Flows::default(),
+            targets: Vec::new(),
+            steps: ArrayVec::new(),
+            times: ArrayVec::new(),
+        }
+    }
+
+    /// Adds `event`, where it belongs by its time; tells where it stands, but for the session's number.
+    fn add(&mut self, event: &Event<'_>, symbol: Symbol, ended: impl FnOnce(Self)) -> Place {
+        self.last = self.last.max(event.ts);
+        let millis = event.ts.since(self.began).micros() / 1000;
+        let time = millis.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let mut at = self.before(time);
+        let (earlier, later) = self.steps.split_at(at);
+        let same = |step: &&Symbol| **step == symbol;
+        let run =
+            earlier.iter().rev().take_while(same).count() + later.iter().take_while(same).count();
+        let repeats = run >= REPEATS;
+        if !repeats {
+            if self.steps.is_full() {
+                ended(self.clone());
+                self.steps.clear();
+                self.times.clear();
+                self.whole = false;
+                self.flows = Flows::default();
+                self.targets.clear();
+                at = 0;
+            }
+            self.shuffled |= at < self.steps.len();
+            self.steps.insert(at, symbol);
+            self.times.insert(at, time);
+        }
+        let (mut makes, mut flow) = (None, None);
+        let flows = &mut self.flows;
+        self.course.note(event, time, |made| {
+            makes = makes.or(Some(made));
+            flow = flow.or(flows.note(made).then_some(made));
+        });
+        let target = Target::of(event, symbol).filter(|target| {
+            self.targets.len() < Self::TARGETS_MAX && !self.targets.contains(target)
+        });
+        self.targets.extend(target);
+        Place {
+            session: 0,
+            step: (!repeats).then_some(at),
+            makes: flow.or(makes),
+            flow,
+            target,
+        }
+    }
+
+    /// How many steps happened until `time`.
+    fn before(&self, time: i32) -> usize {
+        let last = self.times.iter().rposition(|at| *at <= time);
+        last.map_or(0, |last| last + 1)
     }
 }
 
@@ -104,9 +183,9 @@ impl Target {
 pub struct Place {
     /// Index of the session among the open ones.
     pub session: usize,
-    /// Whether it is a step, and not only a repeat of those before it.
-    pub step: bool,
-    /// The flow it makes.
+    /// Index of the step among those of the session; none where it only repeats those beside it.
+    pub step: Option<usize>,
+    /// The flow it makes; one that the session had not, if there is one.
     pub makes: Option<Flow>,
     /// The same, if the session had none such.
     pub flow: Option<Flow>,
@@ -118,7 +197,7 @@ impl Place {
     /// Whether it adds anything to what will be learned of the session.
     #[must_use]
     pub const fn is_news(&self) -> bool {
-        self.step || self.flow.is_some() || self.target.is_some()
+        self.step.is_some() || self.flow.is_some() || self.target.is_some()
     }
 }
 
@@ -180,47 +259,15 @@ impl Trail {
                 if let Some(at) = cut {
                     self.cut.remove(at);
                 }
-                self.open.push(Session {
-                    key,
-                    last: event.ts,
-                    whole: cut.is_none(),
-                    suspect: false,
-                    taint: Taint::default(),
-                    flows: Flows::default(),
-                    targets: Vec::new(),
-                    steps: ArrayVec::new(),
-                });
+                self.open
+                    .push(Session::begun_with(event, key, cut.is_none()));
                 self.open.len() - 1
             }
         };
-        let session = &mut self.open[at];
-        session.last = session.last.max(event.ts);
-        let run = session.steps.iter().rev();
-        let repeats = run.take_while(|step| **step == symbol).count() >= REPEATS;
-        if !repeats && session.steps.is_full() {
-            let stretch = session.clone();
-            session.steps.clear();
-            session.whole = false;
-            session.flows = Flows::default();
-            session.targets.clear();
-            ended(stretch);
-        }
-        if !repeats {
-            session.steps.push(symbol);
-        }
-        let makes = Flow::of(session.taint, event);
-        let flow = makes.filter(|flow| session.flows.note(*flow));
-        session.taint = session.taint.and(Taint::of(event));
-        let target = Target::of(event, symbol).filter(|target| {
-            session.targets.len() < Session::TARGETS_MAX && !session.targets.contains(target)
-        });
-        session.targets.extend(target);
+        let place = self.open[at].add(event, symbol, ended);
         Place {
             session: at,
-            step: !repeats,
-            makes,
-            flow,
-            target,
+            ..place
         }
     }
 
@@ -307,6 +354,32 @@ mod tests {
         assert!(ended[0].path(15).is_some());
         assert_eq!(trail.open[0].steps().len(), 1);
         assert_eq!(trail.open[0].path(0), None, "it did not begin so");
+    }
+
+    #[test]
+    fn steps_stand_where_they_belong_by_their_time_in_whatever_order_they_come() {
+        let steps = [
+            ("a", "x", 0),
+            ("a", "y", 10),
+            ("a", "y", 20),
+            ("a", "z", 20),
+        ];
+        let (wanted, _) = walk(&steps);
+        let orders = [[0, 1, 3, 2], [3, 2, 1, 0], [2, 0, 3, 1]];
+        for order in orders {
+            let (trail, ended) = walk(&order.map(|at| steps[at]));
+            assert!(ended.is_empty());
+            let (session, wanted) = (&trail.open[0], &wanted.open[0]);
+            // Of what happens at one time, what comes first is first.
+            let swapped =
+                order.iter().position(|at| *at == 3) < order.iter().position(|at| *at == 2);
+            let last = if swapped { 2 } else { 3 };
+            assert_eq!(session.path(last - 1), wanted.path(last - 1), "{order:?}");
+            assert_eq!((session.steps().len(), session.last()), (4, wanted.last()));
+        }
+        // A fifth in a row is none, wherever it comes.
+        let (trail, _) = walk(&[0, 40, 10, 30, 20].map(|second| ("a", "x", second)));
+        assert_eq!(trail.open[0].steps().len(), 4);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use crate::kernel::event::Event;
 use crate::kernel::names::Names;
 use crate::kernel::trail::Session;
 
-/// What is said of `novelty` in `session`: the whole chain, and the one it is known for beside it.
+/// What is said of `novelty` in `session` at `event`, or when it has ended: the whole chain, and the one it is known for
+/// beside it.
 pub(super) fn told(
-    event: &Event<'_>,
+    event: Option<&Event<'_>>,
     profile: &Profile<'_>,
     session: &Session,
     novelty: &Novelty,
@@ -62,7 +63,8 @@ pub(super) fn told(
         say("singletons", rate.singletons().to_string());
     }
     let at_hand = profile.now.place.and_then(|place| place.target);
-    if let (What::Target(target), Some(resource)) = (first.what, event.resource)
+    if let (What::Target(target), Some(resource)) =
+        (first.what, event.and_then(|event| event.resource))
         && at_hand == Some(target)
     {
         say("target", resource.to_owned());

@@ -77,7 +77,7 @@ impl Detector for ToolChain {
     };
     type Config = Config;
     type State = State;
-    const STATE_VERSION: u8 = 7;
+    const STATE_VERSION: u8 = 8;
 
     fn new(config: Config, _calendars: &Calendars) -> Self {
         Self { config }
@@ -122,13 +122,41 @@ impl Detector for ToolChain {
         if !at_hand.iter().any(|what| state.news(*what, most).is_some()) {
             return Verdict::Normal;
         }
-        match state.novelty(session, profile.age(event), most) {
+        let path = state.path_now(session);
+        match state.novelty(session, path, profile.age(event), most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: self.p_max(),
                 floor: self.bits_at_least(sink, &place, &at_hand, state),
                 sink,
-                ..finding::told(event, profile, session, &novelty, state)
+                ..finding::told(Some(event), profile, session, &novelty, state)
+            }),
+            _ => Verdict::Normal,
+        }
+    }
+
+    /// Judges the way that a session went where its events came out of order, so that it was not known before.
+    fn review(&self, over: &Closed, profile: &Profile<'_>, state: &State) -> Verdict {
+        let Closed::Session(session) = over else {
+            return Verdict::Normal;
+        };
+        let Some(path) = state.path_at_last(session) else {
+            return Verdict::Normal;
+        };
+        let age = profile.closed.age(session.last());
+        if age < self.config.learning.span() {
+            return Verdict::Learning;
+        }
+        let p_max = self.p_max();
+        let most = p_max.max(novelty::NEWS_MAX);
+        if state.news(path, most).is_none() {
+            return Verdict::Normal;
+        }
+        match state.novelty(session, Some(path), age, most) {
+            Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
+                p_value: Some(PValue::new(novelty.p)),
+                begins: p_max,
+                ..finding::told(None, profile, session, &novelty, state)
             }),
             _ => Verdict::Normal,
         }

@@ -65,23 +65,32 @@ impl State {
     /// What may be new about the event that stands at `place` in `session`: the step, the way that the
     /// session goes with it, the flow that it makes, and what it is done to.
     pub(super) fn at(&self, session: &Session, place: &Place) -> ArrayVec<What, 4> {
-        let step = session.steps().last().filter(|_| place.step);
+        let step = place.step.and_then(|at| session.steps().get(at));
         let step = step.and_then(|step| self.step(*step));
-        let path = place.step && self.paths.deviates_now(session);
-        let path = path.then(|| self.path(session)).flatten();
+        let path = place
+            .step
+            .is_some_and(|at| self.paths.deviates_at(session, at));
+        let path = path.then(|| self.path_now(session)).flatten();
         let flow = place.flow.and_then(|flow| self.flow(flow));
         let target = place.target.and_then(|target| self.target(target));
         [step, path, flow, target].into_iter().flatten().collect()
     }
 
-    /// What is new about `session` of an identity that has been watched for `age`, if anything is.
+    /// What is new about `session`, and about the way that it goes, of an identity that has been watched for `age`, if
+    /// anything is.
     ///
     /// What is new within a day mostly has one cause. Its p-value is that of the rarest of it, times
     /// their number, times `r^(n - 1)`: `r` is the chance that what was new once brings something
     /// else that is new within a day, [`FURTHER`] or, where more of it comes by chance alone, that. What is
     /// counted is different new things, or sessions that went a new way as a whole, [`SESSIONS_MAX`] at most,
     /// whichever is the less probable. What is more probable than `most` is not counted.
-    pub(super) fn novelty(&self, session: &Session, age: Span, most: f64) -> Option<Novelty> {
+    pub(super) fn novelty(
+        &self,
+        session: &Session,
+        path: Option<What>,
+        age: Span,
+        most: f64,
+    ) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
         for new in self.all_news(session, most) {
             let fingerprint = new.what.fingerprint();
@@ -92,7 +101,7 @@ impl State {
                 news.push(new);
             }
         }
-        let path = self.path(session).and_then(|path| self.news(path, most));
+        let path = path.and_then(|path| self.news(path, most));
         let rarest = news
             .iter()
             .chain(&path)
@@ -202,6 +211,18 @@ impl State {
 
     fn step(&self, step: Symbol) -> Option<What> {
         (!self.steps.knows(step.0)).then_some(What::Step(step))
+    }
+
+    /// The way that `session` goes, while it goes on; nothing where that is told when it has ended.
+    pub(super) fn path_now(&self, session: &Session) -> Option<What> {
+        let known = !self.paths.must_wait_for(session);
+        known.then(|| self.path(session)).flatten()
+    }
+
+    /// The way that `session` went, which has ended; nothing where that was told while it went on.
+    pub(super) fn path_at_last(&self, session: &Session) -> Option<What> {
+        let waited = self.paths.must_wait_for(session);
+        waited.then(|| self.path(session)).flatten()
     }
 
     fn path(&self, session: &Session) -> Option<What> {

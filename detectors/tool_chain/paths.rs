@@ -16,6 +16,8 @@ pub(super) struct Paths {
     strayed: u8,
     /// Whether so many sessions were seen before: at first every way is new.
     settled: bool,
+    /// The last day on which steps of a session came in another order than they happened in.
+    shuffled: Option<u16>,
 }
 
 impl Paths {
@@ -26,12 +28,17 @@ impl Paths {
         steps.find(|at| self.is_new(session, *at))
     }
 
-    /// Whether it is the last step at which `session` goes as none did.
-    pub(super) fn deviates_now(&self, session: &Session) -> bool {
-        let Some(at) = session.steps().len().checked_sub(1) else {
-            return false;
-        };
+    /// Whether it is the step at `at` at which `session` first goes as none did.
+    pub(super) fn deviates_at(&self, session: &Session, at: usize) -> bool {
         self.is_new(session, at) && (at == 0 || !self.is_new(session, at - 1))
+    }
+
+    /// Whether the way that `session` goes is known only when it has ended: steps of it, or of others lately, came in
+    /// another order than they happened in.
+    pub(super) fn must_wait_for(&self, session: &Session) -> bool {
+        let today = session.last().day_number();
+        let lately = |day: u16| today.saturating_sub(day) < ORDERLY_AFTER;
+        session.is_shuffled() || self.shuffled.is_some_and(lately)
     }
 
     /// The chance that a session of day `day` takes a step by which it goes as none did before that day.
@@ -46,6 +53,9 @@ impl Paths {
 
     /// Takes in how a session of day `day` went, which has ended.
     pub(super) fn learn(&mut self, session: &Session, day: u16) {
+        if session.is_shuffled() {
+            self.shuffled = self.shuffled.max(Some(day));
+        }
         let ways = (0..session.steps().len()).map_while(|at| session.path(at));
         let mut strays = None;
         for way in ways {
@@ -129,6 +139,8 @@ const KINDS_MAX: usize = 512;
 /// many of them went a way that none went before.
 const ASKED_AFTER: u8 = 64;
 const STRAYED_MAX: u8 = 16;
+/// Days after which a log whose events came out of order is taken to be in order again.
+const ORDERLY_AFTER: u16 = 30;
 
 #[cfg(test)]
 mod tests {

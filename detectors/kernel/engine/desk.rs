@@ -17,6 +17,7 @@ use crate::kernel::noise::Common;
 use crate::kernel::occasion::{Measure, Occasion};
 use crate::kernel::registry::{Learned, Said};
 use crate::kernel::time::Timestamp;
+use crate::kernel::trail::Session;
 use crate::kernel::triage::{announce, triage, watched};
 
 /// A finding as it was made, whatever became of it.
@@ -60,7 +61,7 @@ impl Desk<'_> {
             .expire(watermark, |session| ended.push(session));
         let mut learned = !ended.is_empty();
         for session in ended {
-            self.learn(&Closed::Session(session));
+            self.end(session);
         }
         let hot = &self.memory.hot;
         if !hot.open_hours().any(|start| start == ts.hour()) {
@@ -69,6 +70,17 @@ impl Desk<'_> {
             learned |= until > self.memory.baseline.next_hour() && self.learn_until(until);
         }
         learned
+    }
+
+    /// Judges a session that has ended as a whole, and learns it.
+    fn end(&mut self, session: Session) {
+        let at = session.last();
+        let mut over = Closed::Session(session);
+        let suspect = self.review(&over, at);
+        if let Closed::Session(session) = &mut over {
+            session.suspect |= suspect;
+        }
+        self.learn(&over);
     }
 
     /// Counts `event`; tells where it stands, and whether something was learned.
@@ -95,7 +107,7 @@ impl Desk<'_> {
         }
         let mut learned = ended.is_some();
         if let Some(session) = ended {
-            self.learn(&Closed::Session(session));
+            self.end(session);
         }
         let kind = &mut self.memory.baseline.kind;
         if event.kind != Kind::Unknown && event.kind != *kind {

@@ -37,8 +37,8 @@ fn watch(acts: &[Act], mut between: impl FnMut(usize) -> Vec<Timestamp>) -> (Vec
 /// What was told: the id of each incident that was `medium` or more, and on which days what was found of
 /// whom, whether by itself or as part of a case that was open.
 ///
-/// Without tool-chain: a chain is the order of a session's steps, and steps are taken in the order in
-/// which they come.
+/// Without tool-chain, which tells of the ways that sessions go at another time where events come in another order: see
+/// `chains.rs`.
 fn told(alerts: &[Alert]) -> BTreeSet<(String, String)> {
     let mut told = BTreeSet::new();
     for alert in alerts.iter().filter(|it| it.detector != "tool-chain") {

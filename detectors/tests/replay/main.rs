@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a record just written reads back")]
 
+mod chains;
 #[path = "../../dice.rs"]
 mod dice;
 mod disorder;
