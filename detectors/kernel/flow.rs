@@ -141,6 +141,12 @@ impl Flow {
 }
 
 impl Course {
+    /// Whether `event` touches anything of note, or reaches a sink.
+    #[must_use]
+    pub fn concerns(event: &Event<'_>) -> bool {
+        Sink::of(event).is_some() || Taint::of(event) != Taint::default()
+    }
+
     /// Takes in `event`, which happened `at`, and gives the flows that are made by it: into the sink that it reaches, and,
     /// where it comes late, of what it touches into sinks that were reached after it.
     pub fn note(&mut self, event: &Event<'_>, at: i32, mut each: impl FnMut(Flow)) {

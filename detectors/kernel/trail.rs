@@ -32,7 +32,8 @@ pub struct Session {
     /// When its first event happened that came.
     began: Timestamp,
     /// What was touched in it and where it got, in milliseconds since it began.
-    course: Course,
+    /// Few sessions have any.
+    course: Option<Box<Course>>,
     flows: Flows,
     /// Few sessions have any, so that they take no room in the others.
     targets: Vec<Target>,
@@ -93,7 +94,7 @@ impl Session {
             suspect: false,
             shuffled: false,
             began: event.ts,
-            course: Course::default(),
+            course: None,
             flows: Flows::default(),
             targets: Vec::new(),
             steps: ArrayVec::new(),
@@ -128,10 +129,13 @@ impl Session {
         }
         let (mut makes, mut flow) = (None, None);
         let flows = &mut self.flows;
-        self.course.note(event, time, |made| {
-            makes = makes.or(Some(made));
-            flow = flow.or(flows.note(made).then_some(made));
-        });
+        if Course::concerns(event) {
+            let course = self.course.get_or_insert_default();
+            course.note(event, time, |made| {
+                makes = makes.or(Some(made));
+                flow = flow.or(flows.note(made).then_some(made));
+            });
+        }
         let target = Target::of(event, symbol).filter(|target| {
             self.targets.len() < Self::TARGETS_MAX && !self.targets.contains(target)
         });
