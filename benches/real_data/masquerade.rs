@@ -96,9 +96,9 @@ pub(crate) fn measure(folder: &Path, quick: bool) -> io::Result<String> {
          |---|---|---|---|---|---|\n{rows}\n\
          What it does not see looks like the bot (the same actions, in folders that the bot has touched), was taken up from \
          earlier intruders, or is of bots that do something new all the time. What came \
-         with an alert, whichever detector raised it, is learned late: so the less seldom an hour must be for `off-hours`, the less `tool-chain` \
-         takes up of what is new at such hours, until bots are told of for their own hours. The first row is the default; which is best \
-         can be seen on these same data only.\n",
+         with an alert, whichever detector raised it, is learned late, so that `tool-chain` takes up less of what is new where `off-hours` \
+         tells of more hours. Each column has a threshold of its own, from the bots alone where sessions stand alone: a few sessions \
+         more or less mean nothing. The first row is the default; which is best can be seen on these same data only.\n",
         FLAGGED * 100.0,
     ))
 }
@@ -112,7 +112,7 @@ fn row(set: &Set<'_>, hours: f64) -> String {
     let of = sessions.len();
     let [alone, alone_slow] = [Pace::AsMade, Pace::Slow].map(|pace| {
         let told = sessions.iter().filter(|(session, identity)| {
-            // What a bot does does not depend on others.
+            // Of one bot alone, for time: in one engine each has a memory of its own.
             let set = set.only(|label, commit| {
                 let of = label.and_then(|label| label.session.as_deref());
                 commit.identity == **identity && of.is_none_or(|of| of == **session)

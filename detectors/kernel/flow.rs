@@ -14,8 +14,8 @@ pub struct Taint(u8);
 
 /// When a session first touched something, and when it last reached each sink.
 ///
-/// What it carries where follows from these times, in whatever order the events came. They are in milliseconds since
-/// any one moment.
+/// What it last carried to each sink follows from these times, in whatever order the events came. They are in milliseconds
+/// since any one moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Course {
     touched: [Option<i32>; Taint::NAMES.len()],
@@ -133,6 +133,12 @@ impl Flow {
         self.sink == Sink::Outside
     }
 
+    /// Whether `other` goes to the same sink and carries all of this and more.
+    #[must_use]
+    pub fn is_part_of(self, other: Self) -> bool {
+        self.sink == other.sink && self.taint != other.taint && other.taint.has(self.taint)
+    }
+
     /// Whether secrets or what is known of customers may be in it.
     #[must_use]
     pub const fn is_sensitive(self) -> bool {
@@ -151,7 +157,8 @@ impl Course {
     /// where it comes late, of what it touches into sinks that were reached after it.
     pub fn note(&mut self, event: &Event<'_>, at: i32, mut each: impl FnMut(Flow)) {
         let sink = Sink::of(event);
-        if let Some(flow) = sink.and_then(|sink| Flow::into(sink, self.by(at))) {
+        let carried = self.touched(|first| first <= at);
+        if let Some(flow) = sink.and_then(|sink| Flow::into(sink, carried)) {
             each(flow);
         }
         if let Some(sink) = sink {
@@ -165,19 +172,35 @@ impl Course {
             }
         }
         for (sink, reached) in Sink::ALL.into_iter().zip(self.reached) {
-            if let Some(reached) = reached.filter(|reached| at < *reached)
-                && self.by(reached) != before.by(reached)
-                && let Some(flow) = Flow::into(sink, self.by(reached))
+            let Some(reached) = reached.filter(|reached| at < *reached) else {
+                continue;
+            };
+            // What reaches a sink may touch something itself, which it does not carry.
+            let [then, now] = [&before, self].map(|course| course.touched(|first| first < reached));
+            if now != then
+                && let Some(flow) = Flow::into(sink, now)
             {
                 each(flow);
             }
         }
     }
 
-    /// What had been touched by then.
-    fn by(&self, at: i32) -> Taint {
+    /// The flows into each sink when it was last reached.
+    pub fn last_flows(&self) -> Flows {
+        let mut flows = Flows::default();
+        for (sink, reached) in Sink::ALL.into_iter().zip(self.reached) {
+            let carried = reached.map(|reached| self.touched(|first| first < reached));
+            if let Some(flow) = carried.and_then(|carried| Flow::into(sink, carried)) {
+                flows.note(flow);
+            }
+        }
+        flows
+    }
+
+    /// What was first touched at times such as these.
+    fn touched(&self, when: impl Fn(i32) -> bool) -> Taint {
         let touched = self.touched.iter().zip(Taint::NAMES);
-        let touched = touched.filter(|(first, _)| first.is_some_and(|first| first <= at));
+        let touched = touched.filter(|(first, _)| first.is_some_and(&when));
         Taint(touched.fold(0, |all, (_, (bit, _))| all | bit.0))
     }
 }
@@ -196,6 +219,12 @@ impl Flows {
         let before = self.0;
         self.0 |= 1 << flow.number();
         self.0 != before
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Each of them.
@@ -243,6 +272,10 @@ mod tests {
         let made = ["sensitive > outside (sensitive)"];
         assert_eq!(flows(&[(&customer, 1), (&mail, 2)]), made);
         assert_eq!(flows(&[(&mail, 2), (&customer, 1)]), made);
+        // What reaches a sink does not carry what it touches itself.
+        let web = event(Class::Tool, "external");
+        assert_eq!(flows(&[(&web, 2), (&customer, 1)]), made);
+        assert_eq!(flows(&[(&web, 2), (&web, 1)]), ["untrusted > outside"]);
         // Once is enough, and what was read only afterwards was not in it.
         assert_eq!(flows(&[(&mail, 2), (&customer, 1), (&customer, 0)]), made);
         assert_eq!(flows(&[(&customer, 2), (&mail, 1)]), [""; 0]);

@@ -27,7 +27,7 @@ pub struct Session {
     whole: bool,
     /// Whether something in it was anomalous: what is new in it becomes known only after days.
     pub suspect: bool,
-    /// Whether a step came after one that happened later.
+    /// Whether an event came after one that happened later.
     shuffled: bool,
     /// When its first event happened that came.
     began: Timestamp,
@@ -49,10 +49,14 @@ impl Session {
     /// Targets one stretch holds; what comes after so many different ones is neither judged nor learned.
     pub const TARGETS_MAX: usize = 8;
 
-    /// The different flows in it.
+    /// The different flows in it; of a session whose events came out of order, those into each sink when it was last
+    /// reached, for others may never have been.
     #[must_use]
-    pub const fn flows(&self) -> Flows {
-        self.flows
+    pub fn flows(&self) -> Flows {
+        match &self.course {
+            Some(course) if self.shuffled => course.last_flows(),
+            _ => self.flows,
+        }
     }
 
     /// What was sent to, changed or paid in it, each once.
@@ -74,7 +78,13 @@ impl Session {
         Some(fingerprint(steps))
     }
 
-    /// Whether a step came after one that happened later: others may be on their way that belong between those at hand.
+    /// Event time of the first event that came.
+    #[must_use]
+    pub const fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Whether an event came after one that happened later: others may be on their way that belong between those at hand.
     #[must_use]
     pub const fn is_shuffled(&self) -> bool {
         self.shuffled
@@ -104,10 +114,16 @@ impl Session {
 
     /// Adds `event`, where it belongs by its time; tells where it stands, but for the session's number.
     fn add(&mut self, event: &Event<'_>, symbol: Symbol, ended: impl FnOnce(Self)) -> Place {
-        self.last = self.last.max(event.ts);
         let millis = event.ts.since(self.began).micros() / 1000;
         let time = millis.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-        let mut at = self.before(time);
+        // Nearly all come in order, and need not look at what came before them.
+        let late = event.ts < self.last;
+        self.shuffled |= late;
+        let mut at = match late {
+            true => self.before(time),
+            false => self.steps.len(),
+        };
+        self.last = self.last.max(event.ts);
         let (earlier, later) = self.steps.split_at(at);
         let same = |step: &&Symbol| **step == symbol;
         let run =
@@ -123,17 +139,18 @@ impl Session {
                 self.targets.clear();
                 at = 0;
             }
-            self.shuffled |= at < self.steps.len();
             self.steps.insert(at, symbol);
             self.times.insert(at, time);
         }
-        let (mut makes, mut flow) = (None, None);
+        let (mut makes, mut new) = (None, Flows::default());
         let flows = &mut self.flows;
         if Course::concerns(event) {
             let course = self.course.get_or_insert_default();
             course.note(event, time, |made| {
                 makes = makes.or(Some(made));
-                flow = flow.or(flows.note(made).then_some(made));
+                if flows.note(made) {
+                    new.note(made);
+                }
             });
         }
         let target = Target::of(event, symbol).filter(|target| {
@@ -143,8 +160,8 @@ impl Session {
         Place {
             session: 0,
             step: (!repeats).then_some(at),
-            makes: flow.or(makes),
-            flow,
+            makes: new.iter().next().or(makes),
+            flows: new,
             target,
         }
     }
@@ -191,8 +208,8 @@ pub struct Place {
     pub step: Option<usize>,
     /// The flow it makes; one that the session had not, if there is one.
     pub makes: Option<Flow>,
-    /// The same, if the session had none such.
-    pub flow: Option<Flow>,
+    /// Those that it makes and that the session had not.
+    pub flows: Flows,
     /// What it was done to, if the session had not done it to that.
     pub target: Option<Target>,
 }
@@ -201,7 +218,7 @@ impl Place {
     /// Whether it adds anything to what will be learned of the session.
     #[must_use]
     pub const fn is_news(&self) -> bool {
-        self.step.is_some() || self.flow.is_some() || self.target.is_some()
+        self.step.is_some() || !self.flows.is_empty() || self.target.is_some()
     }
 }
 
@@ -366,21 +383,31 @@ mod tests {
             ("a", "x", 0),
             ("a", "y", 10),
             ("a", "y", 20),
-            ("a", "z", 20),
+            ("a", "z", 30),
         ];
         let (wanted, _) = walk(&steps);
-        let orders = [[0, 1, 3, 2], [3, 2, 1, 0], [2, 0, 3, 1]];
-        for order in orders {
+        assert!(!wanted.open[0].is_shuffled());
+        for order in [[0, 1, 3, 2], [3, 2, 1, 0], [2, 0, 3, 1]] {
             let (trail, ended) = walk(&order.map(|at| steps[at]));
-            assert!(ended.is_empty());
             let (session, wanted) = (&trail.open[0], &wanted.open[0]);
-            // Of what happens at one time, what comes first is first.
-            let swapped =
-                order.iter().position(|at| *at == 3) < order.iter().position(|at| *at == 2);
-            let last = if swapped { 2 } else { 3 };
-            assert_eq!(session.path(last - 1), wanted.path(last - 1), "{order:?}");
-            assert_eq!((session.steps().len(), session.last()), (4, wanted.last()));
+            assert!(ended.is_empty() && session.is_shuffled());
+            assert_eq!(session.path(3), wanted.path(3), "{order:?}");
+            assert_eq!(session.last(), wanted.last());
         }
+        // Of what happens at one time, what comes first is first, and nothing is late.
+        let (trail, _) = walk(&[("a", "x", 0), ("a", "z", 10), ("a", "y", 10)]);
+        let (other, _) = walk(&[("a", "x", 0), ("a", "z", 10), ("a", "y", 20)]);
+        assert!(!trail.open[0].is_shuffled());
+        assert_eq!(trail.open[0].path(2), other.open[0].path(2));
+        // What is late where a stretch is full shows that it was, and so does a repeat that is no step.
+        let names: Vec<String> = (0..16).map(|n| format!("step{n}")).collect();
+        let steps = (0..).zip(&names);
+        let mut steps: Vec<_> = steps.map(|(n, name)| ("a", name.as_str(), n)).collect();
+        steps.push(("a", "late", 3));
+        let (trail, ended) = walk(&steps);
+        assert!(ended[0].is_shuffled() && trail.open[0].is_shuffled());
+        let (trail, _) = walk(&[0, 1, 2, 3, 9, 8].map(|second| ("a", "x", second)));
+        assert!(trail.open[0].is_shuffled());
         // A fifth in a row is none, wherever it comes.
         let (trail, _) = walk(&[0, 40, 10, 30, 20].map(|second| ("a", "x", second)));
         assert_eq!(trail.open[0].steps().len(), 4);

@@ -19,6 +19,8 @@ pub(super) fn told(
     state: &State,
 ) -> Finding {
     let first = &novelty.first;
+    let known = event.is_none() || !state.waits_for(session);
+    let deviation = state.paths.deviation(session).filter(|_| known);
     let spell = |symbol| profile.names.spell(symbol);
     let (what, new, known) = match first.what {
         What::Step(step) => {
@@ -73,7 +75,7 @@ pub(super) fn told(
         say("new_within_a_day", novelty.together.to_string());
     }
     if let What::Step(_) | What::Path { .. } = first.what
-        && let Some(nearest) = nearest(session, state, profile.names)
+        && let Some(nearest) = nearest(session, deviation, state, profile.names)
     {
         say("nearest_known", nearest);
     }
@@ -83,7 +85,7 @@ pub(super) fn told(
         begins: 1.0,
         summary: format!("{what}: {new}"),
         expected: known,
-        observed: marked(session, state, profile.names),
+        observed: marked(session, deviation, state, profile.names),
         evidence,
         clears: "what is new returns in three sessions on two days".to_owned(),
         severity: None,
@@ -93,8 +95,7 @@ pub(super) fn told(
 }
 
 /// The whole chain, with a mark on each step that is new or leads a new way.
-fn marked(session: &Session, state: &State, names: &Names) -> String {
-    let deviation = state.paths.deviation(session);
+fn marked(session: &Session, deviation: Option<usize>, state: &State, names: &Names) -> String {
     let steps = (0..).zip(session.steps()).map(|(at, step)| {
         let name = names.spell(*step);
         if !state.steps.knows(step.0) || deviation == Some(at) {
@@ -107,8 +108,13 @@ fn marked(session: &Session, state: &State, names: &Names) -> String {
 }
 
 /// The steps up to where the session first went another way, and what mostly follows them instead.
-fn nearest(session: &Session, state: &State, names: &Names) -> Option<String> {
-    let way = session.steps().get(..state.paths.deviation(session)?)?;
+fn nearest(
+    session: &Session,
+    deviation: Option<usize>,
+    state: &State,
+    names: &Names,
+) -> Option<String> {
+    let way = session.steps().get(..deviation?)?;
     let (times, next) = state.paths.usual(way, &state.steps)?;
     let steps = way.iter().chain([&next]);
     let chain: Vec<String> = steps.map(|step| names.spell(*step)).collect();

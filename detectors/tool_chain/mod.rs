@@ -23,7 +23,7 @@ use crate::kernel::names::Symbol;
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
 use crate::kernel::trail::{Place, Session};
-use novelty::What;
+use novelty::{Stage, What};
 use paths::Paths;
 use targets::Targets;
 
@@ -102,7 +102,7 @@ impl Detector for ToolChain {
             self.p_max()
         };
         let least = state.p_least();
-        let only_step = place.flow.is_none() && place.target.is_none();
+        let only_step = place.flows.is_empty() && place.target.is_none();
         if profile.age(event) < self.config.learning.span() || only_step && least > most {
             return Verdict::Learning;
         }
@@ -122,8 +122,7 @@ impl Detector for ToolChain {
         if !at_hand.iter().any(|what| state.news(*what, most).is_some()) {
             return Verdict::Normal;
         }
-        let path = state.path_now(session);
-        match state.novelty(session, path, profile.age(event), most) {
+        match state.novelty(session, Stage::GoesOn, profile.age(event), most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: self.p_max(),
@@ -135,24 +134,27 @@ impl Detector for ToolChain {
         }
     }
 
-    /// Judges the way that a session went where its events came out of order, so that it was not known before.
+    /// Judges the way that a session went, and what it carried, where events came out of order, so that these were not known
+    /// before.
     fn review(&self, over: &Closed, profile: &Profile<'_>, state: &State) -> Verdict {
         let Closed::Session(session) = over else {
             return Verdict::Normal;
         };
-        let Some(path) = state.path_at_last(session) else {
+        if !state.waits_for(session) {
             return Verdict::Normal;
-        };
+        }
         let age = profile.closed.age(session.last());
         if age < self.config.learning.span() {
             return Verdict::Learning;
         }
         let p_max = self.p_max();
         let most = p_max.max(novelty::NEWS_MAX);
-        if state.news(path, most).is_none() {
+        let path = state.path(session).into_iter();
+        let mut waited = path.chain(state.new_flows(session));
+        if !waited.any(|what| state.news(what, most).is_some()) {
             return Verdict::Normal;
         }
-        match state.novelty(session, Some(path), age, most) {
+        match state.novelty(session, Stage::Over, age, most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: p_max,
@@ -204,10 +206,12 @@ impl ToolChain {
         let makes = place.makes;
         #[cfg(feature = "ablation")]
         let makes = makes.filter(|_| !ablation::without(ablation::Part::Flows));
-        let leaks = makes.is_some_and(|flow| {
-            let new = at_hand.contains(&What::Flow(flow));
-            flow.is_sensitive() && (new || flow.goes_outside())
+        let new = at_hand.iter().filter_map(|what| match what {
+            What::Flow(flow) => Some(*flow),
+            _ => None,
         });
+        let leaks = makes.is_some_and(|flow| flow.is_sensitive() && flow.goes_outside())
+            || new.into_iter().any(Flow::is_sensitive);
         let first = at_hand.iter().any(|what| match what {
             What::Target(_) => state.news(*what, self.p_max()).is_some(),
             _ => what.is_first_act(),

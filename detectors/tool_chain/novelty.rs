@@ -29,6 +29,15 @@ pub(super) enum What {
     Target(Target),
 }
 
+/// Whether a session is judged as far as it has come, or as a whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stage {
+    /// It goes on.
+    GoesOn,
+    /// It has ended.
+    Over,
+}
+
 /// One thing that is new, and how improbable it is alone.
 pub(super) struct News {
     pub(super) what: What,
@@ -64,20 +73,24 @@ impl What {
 impl State {
     /// What may be new about the event that stands at `place` in `session`: the step, the way that the
     /// session goes with it, the flow that it makes, and what it is done to.
-    pub(super) fn at(&self, session: &Session, place: &Place) -> ArrayVec<What, 4> {
+    pub(super) fn at(&self, session: &Session, place: &Place) -> ArrayVec<What, AT_HAND_MAX> {
         let step = place.step.and_then(|at| session.steps().get(at));
         let step = step.and_then(|step| self.step(*step));
         let path = place
             .step
             .is_some_and(|at| self.paths.deviates_at(session, at));
         let path = path.then(|| self.path_now(session)).flatten();
-        let flow = place.flow.and_then(|flow| self.flow(flow));
+        let flows = place
+            .flows
+            .iter()
+            .filter(|flow| self.is_whole(session, *flow));
+        let flows = flows.filter_map(|flow| self.flow(flow));
         let target = place.target.and_then(|target| self.target(target));
-        [step, path, flow, target].into_iter().flatten().collect()
+        let one = [step, path, target].into_iter().flatten();
+        one.chain(flows).take(AT_HAND_MAX).collect()
     }
 
-    /// What is new about `session`, and about the way that it goes, of an identity that has been watched for `age`, if
-    /// anything is.
+    /// What is new about `session`, at this stage of it, of an identity that has been watched for `age`, if anything is.
     ///
     /// What is new within a day mostly has one cause. Its p-value is that of the rarest of it, times
     /// their number, times `r^(n - 1)`: `r` is the chance that what was new once brings something
@@ -87,12 +100,12 @@ impl State {
     pub(super) fn novelty(
         &self,
         session: &Session,
-        path: Option<What>,
+        stage: Stage,
         age: Span,
         most: f64,
     ) -> Option<Novelty> {
         let mut news: ArrayVec<News, NEWS_KEPT> = ArrayVec::new();
-        for new in self.all_news(session, most) {
+        for new in self.all_news(session, stage, most) {
             let fingerprint = new.what.fingerprint();
             if news
                 .iter()
@@ -101,6 +114,10 @@ impl State {
                 news.push(new);
             }
         }
+        let path = match stage {
+            Stage::GoesOn => self.path_now(session),
+            Stage::Over => self.path(session),
+        };
         let path = path.and_then(|path| self.news(path, most));
         let rarest = news
             .iter()
@@ -179,7 +196,7 @@ impl State {
         let now = session.last();
         self.fresh.retain(|(_, ts)| now.since(*ts) < Span::DAY);
         let news: ArrayVec<u32, NEWS_KEPT> = self
-            .all_news(session, NEWS_MAX)
+            .all_news(session, Stage::Over, NEWS_MAX)
             .map(|new| new.what.fingerprint())
             .collect();
         let path = self
@@ -197,9 +214,14 @@ impl State {
     }
 
     /// All that is new in `session` but its path, steps first.
-    fn all_news(&self, session: &Session, most: f64) -> impl Iterator<Item = News> {
+    fn all_news(&self, session: &Session, stage: Stage, most: f64) -> impl Iterator<Item = News> {
         let steps = session.steps().iter().filter_map(|step| self.step(*step));
-        let flows = session.flows().iter().filter_map(|flow| self.flow(flow));
+        let flows = session.flows();
+        let whole = move |flow: &Flow| stage == Stage::Over || self.is_whole(session, *flow);
+        let flows = flows
+            .iter()
+            .filter(whole)
+            .filter_map(|flow| self.flow(flow));
         let targets = session
             .targets()
             .iter()
@@ -215,17 +237,30 @@ impl State {
 
     /// The way that `session` goes, while it goes on; nothing where that is told when it has ended.
     pub(super) fn path_now(&self, session: &Session) -> Option<What> {
-        let known = !self.paths.must_wait_for(session);
+        let known = !self.waits_for(session);
         known.then(|| self.path(session)).flatten()
     }
 
-    /// The way that `session` went, which has ended; nothing where that was told while it went on.
-    pub(super) fn path_at_last(&self, session: &Session) -> Option<What> {
-        let waited = self.paths.must_wait_for(session);
-        waited.then(|| self.path(session)).flatten()
+    /// Whether the way that `session` goes, and all that it carries, is known only when it has ended.
+    pub(super) fn waits_for(&self, session: &Session) -> bool {
+        self.paths.must_wait_for(session)
     }
 
-    fn path(&self, session: &Session) -> Option<What> {
+    /// The flows of `session` that are new.
+    pub(super) fn new_flows(&self, session: &Session) -> impl Iterator<Item = What> {
+        let flows = session.flows();
+        flows.iter().filter_map(|flow| self.flow(flow))
+    }
+
+    /// Whether `flow` may be told of while `session` goes on: where events come out of order, it may be the half of one that
+    /// is known.
+    fn is_whole(&self, session: &Session, flow: Flow) -> bool {
+        let known = self.flows.iter().filter_map(Flow::numbered);
+        !self.waits_for(session) || !known.into_iter().any(|known| flow.is_part_of(known))
+    }
+
+    /// The way that `session` goes as a whole, if none went so.
+    pub(super) fn path(&self, session: &Session) -> Option<What> {
         #[cfg(feature = "ablation")]
         if ablation::without(ablation::Part::Paths) {
             return None;
@@ -277,6 +312,8 @@ pub(super) const NEWS_MAX: f64 = 0.1;
 const A_PATH: u32 = u32::MAX;
 /// New things of one session that are counted.
 const NEWS_KEPT: usize = 48;
+/// What may be new about one event at most: its step, the way that its session goes, its target, and flows.
+const AT_HAND_MAX: usize = 8;
 /// How often what was new once brings something else that is new within a day: a release or another
 /// error is seldom one step.
 const FURTHER: f64 = 0.25;

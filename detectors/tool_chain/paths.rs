@@ -36,8 +36,9 @@ impl Paths {
     /// Whether the way that `session` goes is known only when it has ended: steps of it, or of others lately, came in
     /// another order than they happened in.
     pub(super) fn must_wait_for(&self, session: &Session) -> bool {
-        let today = session.last().day_number();
-        let lately = |day: u16| today.saturating_sub(day) < ORDERLY_AFTER;
+        // By its begin: what waits once does so until the session has ended.
+        let begun = session.began().day_number();
+        let lately = |day: u16| begun.saturating_sub(day) < ORDERLY_AFTER;
         session.is_shuffled() || self.shuffled.is_some_and(lately)
     }
 

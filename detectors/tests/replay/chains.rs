@@ -10,14 +10,18 @@ use crate::dice::Dice;
 use crate::records::{START, engine};
 use nhiwatch_detectors::kernel::engine::Limits;
 
-/// What agents do all the time: they answer tickets, and they look after a secret and send mails, but never both at once.
-const RECIPES: [&[&str]; 5] = [
+/// What agents do all the time: they answer tickets, look after a secret, send mails, and answer customers who filled in a
+/// form. What they send carries nothing that is private but what strangers wrote beside it.
+const RECIPES: [&[&str]; 6] = [
     &["read", "find", "draft", "send"],
     &["read", "file", "close"],
     &["list", "find", "note", "send", "close"],
     &["look after", SECRET],
     &["report", MAIL],
+    &[FORM, CUSTOMER, MAIL],
 ];
+const FORM: &str = "form.get";
+const CUSTOMER: &str = "customer.get";
 const SECRET: &str = "vault.get";
 const MAIL: &str = "mail.send";
 /// What is secret leaves the house, by calls of which each is known.
@@ -64,13 +68,16 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// What `tool-chain` finds, of whom and in which hour, where each step comes up to `most` late.
-fn found(most: Span) -> BTreeSet<(String, i64, String)> {
+/// What `tool-chain` finds, of whom and in which hour, where each step from day `since` on comes up to `most` late.
+fn found(most: Span, since: i64) -> BTreeSet<(String, i64, String)> {
     let (steps, mut dice) = (steps(), Dice(4));
     let mut arrivals: Vec<(Timestamp, &Step)> = steps
         .iter()
         .map(|step| {
-            let late = Span::from_micros(dice.roll(most.micros() as u64 + 1) as i64);
+            let late = match step.session >= since * 24 {
+                true => Span::from_micros(dice.roll(most.micros() as u64 + 1) as i64),
+                false => Span::from_micros(0),
+            };
             (step.ts.plus(late), step)
         })
         .collect();
@@ -81,6 +88,8 @@ fn found(most: Span) -> BTreeSet<(String, i64, String)> {
         let (identity, session) = (format!("agent-{}", step.agent), step.session.to_string());
         let (class, resource_class) = match step.action {
             SECRET => (Class::Read, Some("secrets")),
+            CUSTOMER => (Class::Read, Some("customer_pii")),
+            FORM => (Class::Read, Some("external")),
             MAIL => (Class::Write, Some("external")),
             _ => (Class::Tool, None),
         };
@@ -105,12 +114,7 @@ fn found(most: Span) -> BTreeSet<(String, i64, String)> {
 
 #[test]
 fn steps_that_come_out_of_order_make_the_chain_that_they_made() {
-    let wanted = found(Span::from_micros(0));
     let wrong = START.plus(Span::DAY.times(WRONG)).hour();
-    assert!(
-        wanted.iter().all(|(_, hour, _)| *hour == wrong),
-        "{wanted:?}"
-    );
     let of = |found: &BTreeSet<(String, i64, String)>, what: &str| -> Vec<String> {
         let told = found.iter().filter(|(.., summary)| summary.contains(what));
         let who: BTreeSet<String> = told.map(|(identity, ..)| identity.clone()).collect();
@@ -118,12 +122,24 @@ fn steps_that_come_out_of_order_make_the_chain_that_they_made() {
     };
     let (leaks, strays) = (["agent-0", "agent-2", "agent-4"], ["agent-1", "agent-3"]);
     for most in [0, 1, 5, 30, 120] {
-        let found = found(Span::SECOND.times(most));
+        let found = found(Span::SECOND.times(most), 0);
         assert!(
             found.iter().all(|(_, hour, _)| *hour == wrong),
             "{most} s: {found:?}"
         );
         assert_eq!(of(&found, "never carried"), leaks, "{most} s");
         assert_eq!(of(&found, "as none did"), strays, "{most} s");
+    }
+}
+
+#[test]
+fn a_log_that_gets_out_of_order_is_told_of_once_at_the_most() {
+    let wrong = START.plus(Span::DAY.times(WRONG)).hour();
+    for most in [1, 5, 30, 120] {
+        let found = found(Span::SECOND.times(most), 40);
+        let in_vain = found.iter().filter(|(_, hour, _)| *hour != wrong);
+        let sessions: BTreeSet<_> = in_vain.map(|(who, hour, _)| (who, hour)).collect();
+        let agents: BTreeSet<_> = sessions.iter().map(|(who, _)| who).collect();
+        assert_eq!(sessions.len(), agents.len(), "{most} s: {sessions:?}");
     }
 }
