@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::event::{Class, Event};
 
 /// What was touched.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Taint(u8);
 
-/// When a session first touched something, and when it last reached each sink.
+/// When a session first touched something, and when it last reached each sink and what it carried there.
 ///
-/// What it last carried to each sink follows from these times, in whatever order the events came. They are in milliseconds
-/// since any one moment.
+/// That follows from when its events happened, in whatever order they came. Times are in milliseconds since any one moment;
+/// of what happens at one time, what comes first is first.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Course {
     touched: [Option<i32>; Taint::NAMES.len()],
-    reached: [Option<i32>; Sink::ALL.len()],
+    reached: [Option<(i32, Taint)>; Sink::ALL.len()],
 }
 
 /// Where something can do harm that cannot be undone.
@@ -156,51 +156,50 @@ impl Course {
     /// Takes in `event`, which happened `at`, and gives the flows that are made by it: into the sink that it reaches, and,
     /// where it comes late, of what it touches into sinks that were reached after it.
     pub fn note(&mut self, event: &Event<'_>, at: i32, mut each: impl FnMut(Flow)) {
-        let sink = Sink::of(event);
-        let carried = self.touched(|first| first <= at);
-        if let Some(flow) = sink.and_then(|sink| Flow::into(sink, carried)) {
-            each(flow);
-        }
-        if let Some(sink) = sink {
+        // What reaches a sink may touch something itself, which it does not carry.
+        if let Some(sink) = Sink::of(event) {
+            let carried = self.touched_until(at);
+            if let Some(flow) = Flow::into(sink, carried) {
+                each(flow);
+            }
             let last = &mut self.reached[sink as usize];
-            *last = (*last).max(Some(at));
+            if last.is_none_or(|(reached, _)| reached <= at) {
+                *last = Some((at, carried));
+            }
         }
-        let (touches, before) = (Taint::of(event), *self);
+        let touches = Taint::of(event);
         for (first, (bit, _)) in self.touched.iter_mut().zip(Taint::NAMES) {
             if touches.has(bit) && first.is_none_or(|first| at < first) {
                 *first = Some(at);
             }
         }
-        for (sink, reached) in Sink::ALL.into_iter().zip(self.reached) {
-            let Some(reached) = reached.filter(|reached| at < *reached) else {
-                continue;
-            };
-            // What reaches a sink may touch something itself, which it does not carry.
-            let [then, now] = [&before, self].map(|course| course.touched(|first| first < reached));
-            if now != then
-                && let Some(flow) = Flow::into(sink, now)
+        for (sink, last) in Sink::ALL.into_iter().zip(&mut self.reached) {
+            if let Some((reached, carried)) = last
+                && at < *reached
+                && !carried.has(touches)
             {
-                each(flow);
+                carried.0 |= touches.0;
+                if let Some(flow) = Flow::into(sink, *carried) {
+                    each(flow);
+                }
             }
         }
     }
 
-    /// The flows into each sink when it was last reached.
+    /// What was carried to each sink when it was last reached.
     pub fn last_flows(&self) -> Flows {
         let mut flows = Flows::default();
-        for (sink, reached) in Sink::ALL.into_iter().zip(self.reached) {
-            let carried = reached.map(|reached| self.touched(|first| first < reached));
-            if let Some(flow) = carried.and_then(|carried| Flow::into(sink, carried)) {
+        for (sink, last) in Sink::ALL.into_iter().zip(self.reached) {
+            if let Some(flow) = last.and_then(|(_, carried)| Flow::into(sink, carried)) {
                 flows.note(flow);
             }
         }
         flows
     }
 
-    /// What was first touched at times such as these.
-    fn touched(&self, when: impl Fn(i32) -> bool) -> Taint {
+    fn touched_until(&self, at: i32) -> Taint {
         let touched = self.touched.iter().zip(Taint::NAMES);
-        let touched = touched.filter(|(first, _)| first.is_some_and(&when));
+        let touched = touched.filter(|(first, _)| first.is_some_and(|first| first <= at));
         Taint(touched.fold(0, |all, (_, (bit, _))| all | bit.0))
     }
 }
@@ -219,6 +218,12 @@ impl Flows {
         let before = self.0;
         self.0 |= 1 << flow.number();
         self.0 != before
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Whether there is none.
@@ -273,9 +278,21 @@ mod tests {
         assert_eq!(flows(&[(&customer, 1), (&mail, 2)]), made);
         assert_eq!(flows(&[(&mail, 2), (&customer, 1)]), made);
         // What reaches a sink does not carry what it touches itself.
+        let admin = event(Class::Admin, "internal_api");
         let web = event(Class::Tool, "external");
         assert_eq!(flows(&[(&web, 2), (&customer, 1)]), made);
         assert_eq!(flows(&[(&web, 2), (&web, 1)]), ["untrusted > outside"]);
+        // At one time, what comes first is first, also once something came late.
+        let mut course = Course::default();
+        for (event, at) in [(&customer, 2), (&mail, 2), (&admin, 1)] {
+            course.note(event, at, |_| {});
+        }
+        let last: Vec<String> = course
+            .last_flows()
+            .iter()
+            .map(|it| it.to_string())
+            .collect();
+        assert_eq!(last, ["sensitive, rights > outside"]);
         // Once is enough, and what was read only afterwards was not in it.
         assert_eq!(flows(&[(&mail, 2), (&customer, 1), (&customer, 0)]), made);
         assert_eq!(flows(&[(&customer, 2), (&mail, 1)]), [""; 0]);

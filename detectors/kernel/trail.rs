@@ -49,13 +49,20 @@ impl Session {
     /// Targets one stretch holds; what comes after so many different ones is neither judged nor learned.
     pub const TARGETS_MAX: usize = 8;
 
-    /// The different flows in it; of a session whose events came out of order, those into each sink when it was last
-    /// reached, for others may never have been.
+    /// The different flows in it, as its events came.
     #[must_use]
-    pub fn flows(&self) -> Flows {
+    pub const fn flows(&self) -> Flows {
+        self.flows
+    }
+
+    /// Of its flows those into each sink when it was last reached: where events came out of order, others may never have
+    /// been.
+    #[must_use]
+    pub fn last_flows(&self) -> Flows {
         match &self.course {
-            Some(course) if self.shuffled => course.last_flows(),
-            _ => self.flows,
+            // Those of stretches before this one are not of it.
+            Some(course) => course.last_flows().and(self.flows),
+            None => self.flows,
         }
     }
 
@@ -135,6 +142,7 @@ impl Session {
                 self.steps.clear();
                 self.times.clear();
                 self.whole = false;
+                self.shuffled = false;
                 self.flows = Flows::default();
                 self.targets.clear();
                 at = 0;
@@ -405,7 +413,7 @@ mod tests {
         let mut steps: Vec<_> = steps.map(|(n, name)| ("a", name.as_str(), n)).collect();
         steps.push(("a", "late", 3));
         let (trail, ended) = walk(&steps);
-        assert!(ended[0].is_shuffled() && trail.open[0].is_shuffled());
+        assert!(ended[0].is_shuffled() && !trail.open[0].is_shuffled());
         let (trail, _) = walk(&[0, 1, 2, 3, 9, 8].map(|second| ("a", "x", second)));
         assert!(trail.open[0].is_shuffled());
         // A fifth in a row is none, wherever it comes.

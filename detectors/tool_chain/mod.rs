@@ -18,7 +18,7 @@ use crate::kernel::detector::{
 };
 use crate::kernel::event::Event;
 use crate::kernel::familiar::Familiar;
-use crate::kernel::flow::{Flow, Flows};
+use crate::kernel::flow::Flow;
 use crate::kernel::names::Symbol;
 use crate::kernel::options::{Days, Probability};
 use crate::kernel::time::{Span, Timestamp};
@@ -149,15 +149,22 @@ impl Detector for ToolChain {
         }
         let p_max = self.p_max();
         let most = p_max.max(novelty::NEWS_MAX);
-        let path = state.path(session).into_iter();
-        let mut waited = path.chain(state.new_flows(session));
-        if !waited.any(|what| state.news(what, most).is_some()) {
+        let is_news = |what: What| state.news(what, most).is_some();
+        let path = state.path(session).is_some_and(is_news);
+        let mut halves = state
+            .halves(session)
+            .filter(|flow| is_news(What::Flow(*flow)));
+        let half = halves.next();
+        if !path && half.is_none() {
             return Verdict::Normal;
         }
+        let leaks = half.into_iter().chain(halves).any(Flow::is_sensitive);
         match state.novelty(session, Stage::Over, age, most) {
             Some(novelty) if novelty.p <= p_max => Verdict::found(Finding {
                 p_value: Some(PValue::new(novelty.p)),
                 begins: p_max,
+                floor: if leaks { FLOW_BITS } else { 0.0 },
+                sink: half.is_some(),
                 ..finding::told(None, profile, session, &novelty, state)
             }),
             _ => Verdict::Normal,
@@ -168,14 +175,13 @@ impl Detector for ToolChain {
         let Closed::Session(session) = closed else {
             return;
         };
-        let day = session.last().day_number();
+        let (day, flows) = (session.last().day_number(), state.flows_of(session));
         state.remember(session);
         state.paths.learn(session, day);
         state.targets.learn(session, day);
         // That a session made no flow is a trial as well.
-        let flows = session.flows().iter().map(Flow::number);
-        let none = session.flows() == Flows::default();
-        for flow in flows.chain(none.then_some(NO_FLOW)) {
+        let numbers = flows.iter().map(Flow::number);
+        for flow in numbers.chain(flows.is_empty().then_some(NO_FLOW)) {
             state.flows.note(flow, 1, day, session.suspect);
         }
         let mut steps: ArrayVec<u32, { Session::STEPS_MAX }> =

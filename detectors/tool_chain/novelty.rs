@@ -6,7 +6,7 @@ use super::State;
 #[cfg(feature = "ablation")]
 use crate::kernel::ablation;
 use crate::kernel::familiar::Familiar;
-use crate::kernel::flow::Flow;
+use crate::kernel::flow::{Flow, Flows};
 use crate::kernel::names::Symbol;
 use crate::kernel::time::Span;
 use crate::kernel::trail::{Place, Session, Target};
@@ -216,7 +216,7 @@ impl State {
     /// All that is new in `session` but its path, steps first.
     fn all_news(&self, session: &Session, stage: Stage, most: f64) -> impl Iterator<Item = News> {
         let steps = session.steps().iter().filter_map(|step| self.step(*step));
-        let flows = session.flows();
+        let flows = self.flows_of(session);
         let whole = move |flow: &Flow| stage == Stage::Over || self.is_whole(session, *flow);
         let flows = flows
             .iter()
@@ -246,17 +246,27 @@ impl State {
         self.paths.must_wait_for(session)
     }
 
-    /// The flows of `session` that are new.
-    pub(super) fn new_flows(&self, session: &Session) -> impl Iterator<Item = What> {
-        let flows = session.flows();
-        flows.iter().filter_map(|flow| self.flow(flow))
+    /// The flows of `session`, which has ended, that are new and could not be told of while it went on.
+    pub(super) fn halves(&self, session: &Session) -> impl Iterator<Item = Flow> {
+        let flows = self.flows_of(session).iter();
+        let halves = flows.filter(|flow| !self.is_whole(session, *flow));
+        halves.filter(|flow| self.flow(*flow).is_some())
+    }
+
+    /// What is carried where in `session`.
+    pub(super) fn flows_of(&self, session: &Session) -> Flows {
+        match self.waits_for(session) {
+            true => session.last_flows(),
+            false => session.flows(),
+        }
     }
 
     /// Whether `flow` may be told of while `session` goes on: where events come out of order, it may be the half of one that
     /// is known.
     fn is_whole(&self, session: &Session, flow: Flow) -> bool {
-        let known = self.flows.iter().filter_map(Flow::numbered);
-        !self.waits_for(session) || !known.into_iter().any(|known| flow.is_part_of(known))
+        let known = self.flows.iter().filter(|flow| self.flows.knows(*flow));
+        let mut known = known.filter_map(Flow::numbered);
+        !self.waits_for(session) || !known.any(|known| flow.is_part_of(known))
     }
 
     /// The way that `session` goes as a whole, if none went so.
