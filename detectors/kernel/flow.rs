@@ -105,7 +105,7 @@ impl Flow {
     pub const COUNT: u32 = 24;
 
     /// The flow of what was touched into `sink`; nothing of note makes none.
-    fn into(sink: Sink, taint: Taint) -> Option<Self> {
+    fn carried(sink: Sink, taint: Taint) -> Option<Self> {
         (taint != Taint::default()).then_some(Self { taint, sink })
     }
 
@@ -118,7 +118,7 @@ impl Flow {
             2 => Sink::Rights,
             _ => return None,
         };
-        Self::into(sink, Taint((number % 8) as u8))
+        Self::carried(sink, Taint((number % 8) as u8))
     }
 
     /// Its number, below [`Flow::COUNT`].
@@ -159,7 +159,7 @@ impl Course {
         // What reaches a sink may touch something itself, which it does not carry.
         if let Some(sink) = Sink::of(event) {
             let carried = self.touched_until(at);
-            if let Some(flow) = Flow::into(sink, carried) {
+            if let Some(flow) = Flow::carried(sink, carried) {
                 each(flow);
             }
             let last = &mut self.reached[sink as usize];
@@ -179,7 +179,7 @@ impl Course {
                 && !carried.has(touches)
             {
                 carried.0 |= touches.0;
-                if let Some(flow) = Flow::into(sink, *carried) {
+                if let Some(flow) = Flow::carried(sink, *carried) {
                     each(flow);
                 }
             }
@@ -190,7 +190,7 @@ impl Course {
     pub fn last_flows(&self) -> Flows {
         let mut flows = Flows::default();
         for (sink, last) in Sink::ALL.into_iter().zip(self.reached) {
-            if let Some(flow) = last.and_then(|(_, carried)| Flow::into(sink, carried)) {
+            if let Some(flow) = last.and_then(|(_, carried)| Flow::carried(sink, carried)) {
                 flows.note(flow);
             }
         }

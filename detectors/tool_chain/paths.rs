@@ -16,7 +16,7 @@ pub(super) struct Paths {
     strayed: u8,
     /// Whether so many sessions were seen before: at first every way is new.
     settled: bool,
-    /// The last day on which steps of a session came in another order than they happened in.
+    /// The last day on which events of a session came in another order than they happened in.
     shuffled: Option<u16>,
 }
 
@@ -33,7 +33,7 @@ impl Paths {
         self.is_new(session, at) && (at == 0 || !self.is_new(session, at - 1))
     }
 
-    /// Whether the way that `session` goes is known only when it has ended: steps of it, or of others lately, came in
+    /// Whether the way that `session` goes is known only when it has ended: events of it, or of others lately, came in
     /// another order than they happened in.
     pub(super) fn must_wait_for(&self, session: &Session) -> bool {
         // By its begin: what waits once does so until the session has ended.
